@@ -1,0 +1,40 @@
+MAKEFLAGS += --no-print-directory
+export PYTHON
+
+bin := .venv/bin
+ready := .venv/.ready
+
+.PHONY: help demo test lint render bench setup servers clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(ready) ## an API, its agent, a fault, a page, healed; ARGS=--once ends when the story is told
+	@$(bin)/paciolus-monitor demo $(ARGS)
+
+test: $(ready) servers ## all tests; ARGS="-k pool -x" goes to pytest
+	@$(bin)/python -m pytest $(ARGS)
+
+lint: $(ready) ## ruff, its formatter, mypy --strict
+	@$(bin)/ruff check
+	@$(bin)/ruff format --check
+	@$(bin)/mypy
+
+render: $(ready) ## write everything that follows from alerts/objectives.yml
+	@$(bin)/paciolus-monitor render $(ARGS)
+
+bench: $(ready) servers ## cost per request and per probe, side by side with the usual choices
+	@$(bin)/python -m benchmarks.instrumentation
+	@$(bin)/python -m benchmarks.probe
+
+setup: $(ready) servers ## .venv, and the servers that the tests use
+
+clean: ## remove .venv and all caches
+	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+servers:
+	@scripts/setup-servers
+
+$(ready): pyproject.toml constraints.txt
+	@scripts/setup-venv

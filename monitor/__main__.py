@@ -1,0 +1,198 @@
+"""The command line: `paciolus-monitor`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import sentry_sdk
+import typer
+import uvloop
+from rich.console import Console
+
+from monitor.config import Config, load_config
+from monitor.objectives import Objectives, load_objectives, shortened
+from monitor.resources import resource
+from monitor.yamlfile import ConfigError, load_yaml
+
+USAGE = 2
+DEFAULT_CONFIG = Path("monitor.yml")
+
+app = typer.Typer(
+    name="paciolus-monitor",
+    help="Watches a web API against documented thresholds, and pages on a real fault.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The agent's configuration.")]
+
+
+@app.command()
+def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """The agent: probes, judges and notifies until it is stopped. /metrics and /-/healthy on its own port."""
+    from monitor.agent import Agent
+
+    settings = load_config(config)
+    objectives = _objectives(settings)
+    start_logging()
+    start_sentry()
+    listening = _bound(settings)
+    log = logging.getLogger("monitor")
+    log.info("watching %s; /metrics on %s", ", ".join(t.name for t in settings.targets), settings.listen)
+    if settings.shorten_windows != 1:
+        log.warning("windows are %g times shorter than documented", settings.shorten_windows)
+    uvloop.run(Agent(settings, objectives).run(listening))
+
+
+@app.command()
+def check(
+    url: str,
+    timeout: Annotated[float, typer.Option(help="Total deadline in seconds.", min=0.05, max=300)] = 10.0,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what it means.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """One probe of URL: phases, verdict and reason. Exit status 0 if it answered as expected, else 1."""
+    from monitor import check as checking
+
+    result = checking.probe(url, timeout)
+    if json:
+        typer.echo(checking.as_json(url, result))
+    else:
+        checking.show(Console(highlight=False), url, result, explain=explain)
+    raise typer.Exit(0 if result.success else 1)
+
+
+@app.command()
+def validate(
+    files: Annotated[list[Path] | None, typer.Argument(help="objectives.yml or monitor.yml files.")] = None,
+) -> None:
+    """Checks configuration and objectives. Exit status 2, with file and line, on a mistake."""
+    wrong = False
+    for path in files or _default_files():
+        try:
+            typer.echo(_validated(path))
+        except ConfigError as error:
+            typer.echo(str(error), err=True)
+            wrong = True
+    raise typer.Exit(USAGE if wrong else 0)
+
+
+@app.command()
+def render(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail if a file is out of date.")
+    ] = False,
+) -> None:
+    """Writes what follows from alerts/objectives.yml: docs/thresholds.md and dashboards/."""
+    from monitor.render import out_of_date, write
+
+    if not check:
+        for path in write():
+            typer.echo(f"wrote {path}")
+        return
+    if difference := out_of_date():
+        typer.echo(difference, err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="Exit when the story is told: 0 if it all happened.")
+    ] = False,
+) -> None:
+    """The API, the agent and an inbox on this machine; a fault, a page, healed, resolved."""
+    from monitor.demo import tell
+
+    raise typer.Exit(tell(once=once))
+
+
+@app.command(name="break")
+def break_(name: Annotated[str, typer.Argument(help="Which fault; without it: the list.")] = "") -> None:
+    """Breaks something in the running demo, from outside the API."""
+    from monitor.demo import ask
+
+    raise typer.Exit(ask("break", name))
+
+
+@app.command()
+def heal(name: Annotated[str, typer.Argument(help="Which fault; without it: all.")] = "") -> None:
+    """Mends what `break` broke in the running demo."""
+    from monitor.demo import ask
+
+    raise typer.Exit(ask("heal", name))
+
+
+def _objectives(config: Config) -> Objectives:
+    loaded = load_objectives(config.objectives or resource("alerts", "objectives.yml"))
+    return shortened(loaded, config.shorten_windows)
+
+
+def _default_files() -> list[Path]:
+    return [resource("alerts", "objectives.yml"), *([DEFAULT_CONFIG] if DEFAULT_CONFIG.exists() else [])]
+
+
+def _validated(path: Path) -> str:
+    keys = load_yaml(path).root
+    if isinstance(keys, dict) and "objectives" in keys and "targets" not in keys:
+        return f"{path}: {len(load_objectives(path))} objectives, no mistakes"
+    config = load_config(path)
+    _objectives(config)
+    return f"{path}: {len(config.targets)} targets, {len(config.notify)} notifiers, no mistakes"
+
+
+def _bound(config: Config) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((config.host, config.port))
+        listening.listen(128)
+    except OSError as error:
+        raise ConfigError.at(
+            config.path,
+            f"can't listen on {config.listen}: {error.strerror}; is another agent running? "
+            "Choose another port with `listen:`",
+        ) from None
+    return listening
+
+
+def start_logging() -> None:
+    logging.basicConfig(
+        level=os.environ.get("LOG_LEVEL", "INFO").upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def start_sentry() -> None:
+    """Silent unless SENTRY_DSN is set (operations document, §9.1)."""
+    if dsn := os.environ.get("SENTRY_DSN"):
+        sentry_sdk.init(
+            dsn=dsn,
+            environment=os.environ.get("ENV_MODE", "development"),
+            traces_sample_rate=0.1,
+            send_default_pii=False,
+        )
+
+
+def main() -> None:
+    """Mistakes in files end with status 2 and their lines, never with a traceback."""
+    try:
+        app()
+    except ConfigError as error:
+        errors.print(str(error), style="red", markup=False)
+        sys.exit(USAGE)
+
+
+if __name__ == "__main__":
+    main()

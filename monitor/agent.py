@@ -1,0 +1,130 @@
+"""Puts the agent together and runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry
+
+from exporters.http import Prober
+from exporters.sample import Sample, labels
+from monitor.alerting import NO_DATA, Alerting
+from monitor.config import Config
+from monitor.cycle import Condition, Cycle
+from monitor.history import History
+from monitor.metrics import AgentMetrics
+from monitor.notify import NOTIFIERS
+from monitor.notify.outbox import Outbox
+from monitor.objectives import Objectives
+from monitor.recorder import Recorder
+from monitor.schedule import Schedule
+from monitor.series import Memory
+from monitor.web import Page, serve
+
+log = logging.getLogger(__name__)
+
+FORGET_EVERY = 60.0
+LAST_WORDS = 5.0
+
+
+class Agent:
+    def __init__(
+        self, config: Config, objectives: Objectives, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self.metrics = AgentMetrics(CollectorRegistry())
+        self._history = History(config.database)
+        self._memory = Memory(retention(objectives))
+        self._notifiers = {each.name: NOTIFIERS[each.kind](each) for each in config.notify}
+        self._outbox = Outbox(self._history, self._notifiers, self.metrics, clock)
+        self._recorder = Recorder(self._history, self.metrics, clock, self._outbox.wake)
+        self._prober = Prober()
+        self.cycle = Cycle(
+            config=config,
+            objectives=objectives,
+            prober=self._prober,
+            memory=self._memory,
+            alerting=Alerting(),
+            recorder=self._recorder,
+            metrics=self.metrics,
+            clock=clock,
+            conditions={target.name: Condition() for target in config.targets},
+        )
+        self._schedule = Schedule(self.cycle.run, self.metrics, clock)
+        for target in config.targets:
+            self.metrics.born(target.name, (check.name for check in target.checks), self._notifiers)
+
+    async def run(self, listening: socket.socket) -> None:
+        """Watches until SIGINT or SIGTERM; `listening` is the bound socket of /metrics and /-/healthy."""
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await asyncio.to_thread(self._restore)
+        page = Page(self._config, self.cycle, self.metrics, self._clock)
+        tasks = [
+            asyncio.create_task(self._recorder.run(), name="recorder"),
+            asyncio.create_task(self._outbox.run(), name="outbox"),
+            asyncio.create_task(self._forget(), name="forget"),
+            asyncio.create_task(serve(page, listening), name="web"),
+        ]
+        self._schedule.start(self._config.targets)
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped}:
+                task.result()
+        finally:
+            await self._stop([stopped, *tasks])
+
+    def _restore(self) -> None:
+        """What fired still fires, failures in a row are still counted, a month's availability is known."""
+        self._history.create()
+        known = {(target.name, check.name) for target in self._config.targets for check in target.checks}
+        names = {NO_DATA, *(objective.name for objective in self.cycle.objectives)}
+        since = self._clock() - self._memory.longest
+        self.cycle.alerting.restore(
+            alert
+            for alert in (*self._history.resolved_alerts(since), *self._history.standing_alerts())
+            if alert.key.name in names and (alert.key.target, alert.key.check) in known
+        )
+        for target, check, at, success in self._history.successes(since):
+            if (target, check) in known:
+                sample = Sample("probe_success", labels(target=target, check=check), float(success))
+                self._memory.of(target).remember(at, [sample])
+                failures = self.cycle.conditions[target].failures
+                failures[check] = 0 if success else failures.get(check, 0) + 1
+
+    async def _forget(self) -> None:
+        while True:
+            await asyncio.sleep(FORGET_EVERY)
+            self._memory.forget_dead(self._clock())
+
+    async def _stop(self, tasks: Iterable[asyncio.Task[object]]) -> None:
+        """What was seen is stored; what is not yet sent stays in the outbox for the next start."""
+        await self._schedule.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS):
+                await self._recorder.flush()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._prober.close()
+        for notifier in self._notifiers.values():
+            await notifier.close()
+        self._history.close()
+
+
+def retention(objectives: Objectives) -> dict[str, float]:
+    """Seconds for which each metric is remembered: the longest window of any objective that reads it."""
+    longest: dict[str, float] = {}
+    for objective in objectives:
+        for selector in objective.sli.reads:
+            longest[selector.name] = max(longest.get(selector.name, 0.0), objective.window)
+    return longest

@@ -1,0 +1,221 @@
+"""Turns readings into alerts (pending, firing, resolved) and says only what changed.
+
+An alert belongs to an objective, a target and the check that feeds it. UNKNOWN neither fires nor resolves it.
+Data that stays away has an alert of its own, one per target and check, however many objectives it blinds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import NamedTuple
+
+from monitor.judge import Reading, Verdict
+from monitor.quantity import format_duration
+
+NO_DATA = "no-data"
+NO_DATA_RUNBOOK = "docs/runbooks/no-data.md"
+LOUDNESS = ("info", "ticket", "page")
+
+
+class State(StrEnum):
+    PENDING = "pending"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+class Key(NamedTuple):
+    name: str
+    target: str
+    check: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """`since` is when the breach began, `last_broken` when it was last seen (seconds since the epoch)."""
+
+    key: Key
+    state: State
+    since: float
+    last_broken: float
+    severity: str
+    title: str
+    value: str
+    threshold: str
+    reason: str
+    runbook: str
+    fired_at: float | None = None
+    resolved_at: float | None = None
+
+
+class Condition(NamedTuple):
+    """What an alert is decided from, whether an objective's verdict or the lack of data."""
+
+    alert: Alert
+    """As it would look if it began now."""
+    broken: bool | None
+    """None: nobody knows."""
+    wait: float
+    keep_firing: float
+
+
+class Alerting:
+    """The alerts of all targets. `advance` is the only thing that changes them, and time is its argument."""
+
+    def __init__(self, alerts: Iterable[Alert] = ()) -> None:
+        self._standing: dict[str, dict[Key, Alert]] = {}
+        self._blind_since: dict[Key, float] = {}
+        self._ended: dict[Key, float] = {}
+        self.restore(alerts)
+
+    def restore(self, alerts: Iterable[Alert]) -> None:
+        """Takes up where an earlier process stopped: what stood stands, what was resolved still holds off."""
+        for alert in alerts:
+            if alert.resolved_at is None:
+                self._standing.setdefault(alert.key.target, {})[alert.key] = alert
+            else:
+                self._ended[alert.key] = alert.resolved_at
+
+    def of(self, target: str) -> list[Alert]:
+        """Those of one target that are pending or firing."""
+        return list(self._standing.get(target, {}).values())
+
+    @property
+    def alerts(self) -> dict[Key, Alert]:
+        """Those of all targets."""
+        return {key: alert for standing in self._standing.values() for key, alert in standing.items()}
+
+    def advance(self, readings: Iterable[Reading], now: float) -> list[Alert]:
+        """The alerts that began to fire or were resolved. Inhibitors are decided before what they inhibit."""
+        readings = _inhibitors_first(list(readings))
+        keys = {(reading.target, reading.objective.name): _key(reading) for reading in readings}
+        changed: list[Alert] = []
+        inhibited = set()
+        for reading in readings:
+            key = _key(reading)
+            inhibitor = keys.get((reading.target, reading.objective.inhibited_by or ""))
+            if inhibitor and self._silences(inhibitor, reading.objective.sli.lingers, now):
+                inhibited.add(key)
+            changed += self._decide(_condition(reading), now, hold=key in inhibited)
+        for condition in self._blindness(readings, inhibited, now):
+            changed += self._decide(condition, now)
+        return changed
+
+    def _decide(self, condition: Condition, now: float, *, hold: bool = False) -> list[Alert]:
+        key = condition.alert.key
+        standing = self._standing.setdefault(key.target, {})
+        before = standing.get(key)
+        after = step(before, condition, now, hold=hold)
+        if after is None or after.state is State.RESOLVED:
+            if standing.pop(key, None):
+                self._ended[key] = now
+            return [after] if after else []
+        standing[key] = after
+        fired = after.state is State.FIRING and (before is None or before.state is not State.FIRING)
+        return [after] if fired else []
+
+    def _silences(self, inhibitor: Key, lingers: float, now: float) -> bool:
+        """While the inhibitor is broken, and as long afterwards as its fault still shows in the other."""
+        broken = inhibitor in self._standing.get(inhibitor.target, {})
+        return broken or now - self._ended.get(inhibitor, -math.inf) < lingers
+
+    def _blindness(self, readings: list[Reading], inhibited: set[Key], now: float) -> list[Condition]:
+        """One condition per check: whether it has kept some objective without data for too long."""
+        by_check: dict[tuple[str, str], list[Reading]] = {}
+        overdue: dict[tuple[str, str], list[Reading]] = {}
+        for reading in readings:
+            key, place = _key(reading), (reading.target, reading.objective.check)
+            by_check.setdefault(place, []).append(reading)
+            if not reading.blind or key in inhibited:
+                self._blind_since.pop(key, None)
+            elif now - self._blind_since.setdefault(key, now) >= reading.objective.no_data.after:
+                overdue.setdefault(place, []).append(reading)
+        return [
+            _no_data(
+                group, overdue.get(place, []), min(self._blind_since.get(_key(r), now) for r in group), now
+            )
+            for place, group in by_check.items()
+        ]
+
+
+def step(alert: Alert | None, condition: Condition, now: float, *, hold: bool = False) -> Alert | None:
+    """What becomes of an alert; None when there is none any more. `hold` keeps it from beginning to fire."""
+    fresh, broken, wait, keep_firing = condition
+    firing = alert is not None and alert.state is State.FIRING
+    if broken is None:
+        return alert if firing else None
+    if not broken:
+        if alert is None or not firing:
+            return None
+        if now - alert.last_broken < keep_firing:
+            return alert
+        return replace(alert, state=State.RESOLVED, resolved_at=now, value=fresh.value, reason=fresh.reason)
+    if alert is None or (hold and not firing):
+        alert = fresh
+    alert = replace(alert, last_broken=now, value=fresh.value, reason=fresh.reason)
+    if firing or hold or now - alert.since < wait:
+        return alert
+    return replace(alert, state=State.FIRING, fired_at=now)
+
+
+def _inhibitors_first(readings: list[Reading]) -> list[Reading]:
+    inhibitor = {reading.objective.name: reading.objective.inhibited_by for reading in readings}
+
+    def depth(name: str | None) -> int:
+        return 1 + depth(inhibitor[name]) if name in inhibitor else 0
+
+    return sorted(readings, key=lambda reading: depth(reading.objective.name))
+
+
+def _key(reading: Reading) -> Key:
+    return Key(reading.objective.name, reading.target, reading.objective.check)
+
+
+def _condition(reading: Reading) -> Condition:
+    objective = reading.objective
+    alert = Alert(
+        key=_key(reading),
+        state=State.PENDING,
+        since=reading.at,
+        last_broken=reading.at,
+        severity=objective.severity,
+        title=objective.title,
+        value=reading.value_text,
+        threshold=str(objective.breach),
+        reason=reading.why,
+        runbook=objective.runbook,
+    )
+    known = reading.verdict is not Verdict.UNKNOWN
+    broken = reading.verdict is Verdict.BREACH if known else None
+    return Condition(alert, broken, objective.for_, objective.keep_firing_for)
+
+
+def _no_data(group: list[Reading], overdue: list[Reading], since: float, now: float) -> Condition:
+    """Ends only when every objective of the check can be judged again, or is explained by another alert."""
+    first = group[0]
+    blind = [reading for reading in group if reading.blind]
+    blamed = overdue or blind or group
+    severity = max((reading.objective.no_data.severity for reading in blamed), key=LOUDNESS.index)
+    alert = Alert(
+        key=Key(NO_DATA, first.target, first.objective.check),
+        state=State.PENDING,
+        since=since,
+        last_broken=now,
+        severity=severity,
+        title=f"No data from the {first.objective.check} check",
+        value=f"{len(blind)} of {len(group)} objectives unknown",
+        threshold=f"data within {format_duration(min(r.objective.no_data.after for r in blamed))}",
+        reason=blamed[0].why if blind else "data is back",
+        runbook=NO_DATA_RUNBOOK,
+    )
+    broken = True if overdue else (None if blind else False)
+    return Condition(alert, broken, 0.0, 0.0)
+
+
+def count_by_state(alerts: Mapping[Key, Alert]) -> dict[State, int]:
+    return {
+        state: sum(alert.state is state for alert in alerts.values())
+        for state in (State.PENDING, State.FIRING)
+    }

@@ -1,0 +1,234 @@
+"""monitor.yml: what is watched, how often, and who is told. Frozen once it is loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from pydantic import Field, TypeAdapter
+
+from exporters.http import Request
+from monitor.fields import (
+    BaseUrl,
+    Database,
+    Headers,
+    HttpUrl,
+    Interval,
+    Listen,
+    Name,
+    Notifier,
+    Pattern,
+    Probe,
+    Proxy,
+    Statuses,
+    Timeout,
+    UrlPath,
+)
+from monitor.mistakes import known_keys
+from monitor.objectives import Severity
+from monitor.quantity import format_duration
+from monitor.yamlfile import Document, Loc, load_yaml
+
+DEFAULT_TIMEOUT = 10.0
+LONGEST_BODY = 64 * 1_048_576
+MOST_SHORTENED = 10_000
+DEFAULT_DATABASE = sa.make_url("sqlite:///paciolus-monitor.db")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckConfig:
+    """One question to a target. `request` holds all but the URL, which is the target's plus `path`."""
+
+    name: str
+    probe: str
+    path: str
+    request: Request = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`url` has no slash at its end; `interval` is in seconds."""
+
+    name: str
+    url: str
+    interval: float
+    checks: tuple[CheckConfig, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotifierConfig:
+    """`url` often is a secret by itself, and empty for kinds that have none; `timeout` is in seconds."""
+
+    name: str
+    kind: str
+    url: str = field(repr=False)
+    timeout: float
+    severities: tuple[Severity, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`objectives` is None for those that travel with the package; `database` is an SQLAlchemy URL."""
+
+    targets: tuple[Target, ...]
+    notify: tuple[NotifierConfig, ...]
+    host: str
+    port: int
+    database: str = field(repr=False)
+    objectives: Path | None
+    shorten_windows: float
+    path: Path
+
+    @property
+    def listen(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """A check as it stands in the file."""
+
+    probe: Probe
+    path: UrlPath = "/"
+    timeout: Timeout | None = None
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
+    headers: Headers = ()
+    expect_status: Statuses = ((200, 299),)
+    expect_body: Pattern | None = None
+    max_body: Annotated[int, Field(ge=1, le=LONGEST_BODY)] = 1_048_576
+    max_redirects: Annotated[int, Field(ge=0, le=20)] = 0
+    proxy: Proxy | None = None
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    name: Name
+    url: BaseUrl
+    checks: Annotated[dict[Name, Annotated[_Check, known_keys(_Check)]], Field(min_length=1, max_length=100)]
+    interval: Interval = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Notifier:
+    kind: Notifier
+    url: HttpUrl | None = None
+    timeout: Timeout = DEFAULT_TIMEOUT
+    severities: Annotated[tuple[Severity, ...], Field(min_length=1)] = ("page", "ticket", "info")
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    targets: Annotated[list[Any], Field(min_length=1)]
+    notify: Annotated[dict[Name, Any], Field(max_length=100)] = field(default_factory=dict)
+    listen: Listen = ("127.0.0.1", 9464)
+    database: Database = DEFAULT_DATABASE
+    objectives: str | None = None
+    shorten_windows: Annotated[float, Field(ge=1, le=MOST_SHORTENED)] = 1.0
+
+
+_FILE: TypeAdapter[_File] = TypeAdapter(Annotated[_File, known_keys(_File)])
+_TARGET: TypeAdapter[_Target] = TypeAdapter(Annotated[_Target, known_keys(_Target)])
+_NOTIFIER: TypeAdapter[_Notifier] = TypeAdapter(Annotated[_Notifier, known_keys(_Notifier)])
+
+
+def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """Raises ConfigError with everything that is wrong with the file; `${NAME}` is looked up in `environ`."""
+    document = load_yaml(path)
+    document.expand(environ)
+    file = document.read(_FILE, document.root)
+    targets = tuple(_targets(document))
+    _check_target_names(document)
+    notifiers = tuple(_notifiers(document))
+    objectives = _objectives(file.objectives, document) if file else None
+    document.raise_mistakes()
+    assert file is not None  # noqa: S101 (a file that could not be read has mistakes)
+    return Config(
+        targets=targets,
+        notify=notifiers,
+        host=file.listen[0],
+        port=file.listen[1],
+        database=_database(file.database, path),
+        objectives=objectives,
+        shorten_windows=file.shorten_windows,
+        path=path,
+    )
+
+
+def _targets(document: Document) -> Iterator[Target]:
+    for index, written in enumerate(document.under("targets", list)):
+        loc: Loc = ("targets", index)
+        shape = document.read(_TARGET, written, loc)
+        if shape is None:
+            continue
+        checks = (
+            _check(name, check, shape.interval, document, (*loc, "checks", name))
+            for name, check in shape.checks.items()
+        )
+        yield Target(shape.name, shape.url, shape.interval, tuple(checks))
+
+
+def _check(name: str, shape: _Check, interval: float, document: Document, loc: Loc) -> CheckConfig:
+    timeout = min(DEFAULT_TIMEOUT, interval) if shape.timeout is None else shape.timeout
+    if timeout > interval:
+        limit, got = format_duration(interval), format_duration(timeout)
+        document.wrong((*loc, "timeout"), f"expected at most the target's interval of {limit}, got {got}")
+    request = Request(
+        url="",
+        method=shape.method,
+        headers=shape.headers,
+        timeout=timeout,
+        max_body=shape.max_body,
+        max_redirects=shape.max_redirects,
+        expect_status=shape.expect_status,
+        expect_body=shape.expect_body,
+        proxy=shape.proxy,
+        ca_file=str(_existing(shape.ca_file, document, (*loc, "ca_file"))) if shape.ca_file else None,
+    )
+    return CheckConfig(name, shape.probe, shape.path, request)
+
+
+def _check_target_names(document: Document) -> None:
+    """Over all targets, also those that have other mistakes."""
+    first: dict[str, int] = {}
+    for index, written in enumerate(document.under("targets", list)):
+        name = written.get("name") if isinstance(written, dict) else None
+        if isinstance(name, str) and (other := first.setdefault(name, index)) != index:
+            document.wrong(("targets", index, "name"), f"{name!r} is the name of targets[{other}] already")
+
+
+def _notifiers(document: Document) -> Iterator[NotifierConfig]:
+    from monitor.notify import NOTIFIERS  # imports this file
+
+    for name, written in document.under("notify", dict).items():
+        loc: Loc = ("notify", name)
+        shape = document.read(_NOTIFIER, written, loc)
+        if shape is None:
+            continue
+        if shape.url is not None and not NOTIFIERS[shape.kind].takes_url:
+            document.wrong((*loc, "url"), f"a {shape.kind} notifier has no URL; remove it")
+        elif shape.url is None and NOTIFIERS[shape.kind].takes_url:
+            document.wrong((*loc, "url"), f"missing; a {shape.kind} needs `url: …` here")
+        yield NotifierConfig(name, shape.kind, shape.url or "", shape.timeout, shape.severities)
+
+
+def _objectives(written: str | None, document: Document) -> Path | None:
+    return None if written is None else _existing(written, document, ("objectives",))
+
+
+def _existing(written: str, document: Document, loc: Loc) -> Path:
+    """Relative to the folder of monitor.yml, wherever the agent is started."""
+    found = document.path.parent / written
+    if not found.is_file():
+        document.wrong(loc, f"expected a file, beside {document.path.name} or absolute, got {written!r}")
+    return found
+
+
+def _database(url: sa.URL, path: Path) -> str:
+    if url.get_backend_name() == "sqlite" and url.database:
+        url = url.set(database=str(path.parent.absolute() / url.database))
+    return url.render_as_string(hide_password=False)

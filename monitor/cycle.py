@@ -1,0 +1,131 @@
+"""The agent's heart: one target at one moment, from the probe to the message that waits to be sent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from exporters.http import Prober
+from exporters.sample import Sample, labels
+from monitor.alerting import Alert, Alerting
+from monitor.config import Config, Target
+from monitor.history import Entry, Message, ProbeRow
+from monitor.judge import Reading, judge_all
+from monitor.metrics import AgentMetrics
+from monitor.notify.message import dedup_key, summary, webhook_json
+from monitor.objectives import Objectives
+from monitor.probes import PROBES, THROTTLED, Outcome
+from monitor.recorder import Recorder
+from monitor.series import Memory
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Condition:
+    """What the agent holds in mind about one target between two cycles."""
+
+    failures: dict[str, int] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    left_alone_until: dict[str, float] = field(default_factory=dict)
+    readings: list[Reading] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """`clock` gives seconds since the epoch; nothing else in here asks for the time."""
+
+    config: Config
+    objectives: Objectives
+    prober: Prober
+    memory: Memory
+    alerting: Alerting
+    recorder: Recorder
+    metrics: AgentMetrics
+    clock: Callable[[], float]
+    conditions: Mapping[str, Condition]
+
+    async def run(self, target: Target) -> None:
+        """Collect, remember, evaluate, transition, enqueue."""
+        outcomes = await self.collect(target)
+        now = self.clock()
+        self.remember(target, outcomes, now)
+        readings = self.evaluate(target, now)
+        changed = self.alerting.advance(readings, now)
+        self.enqueue(target, outcomes, changed, now)
+
+    async def collect(self, target: Target) -> list[Outcome]:
+        """All checks of the target at once, but those that were asked to wait. Never raises."""
+        now, alone = self.clock(), self.conditions[target.name].left_alone_until
+        due = [check for check in target.checks if now >= alone.get(check.name, 0.0)]
+        return await asyncio.gather(
+            *(PROBES[check.probe](self.prober, target, check, self.memory.wanted) for check in due)
+        )
+
+    def remember(self, target: Target, outcomes: Iterable[Outcome], now: float) -> None:
+        condition = self.conditions[target.name]
+        for outcome in outcomes:
+            if outcome.reason != THROTTLED:
+                in_a_row = 0 if outcome.success else condition.failures.get(outcome.check, 0) + 1
+                condition.failures[outcome.check] = in_a_row
+            condition.outcomes[outcome.check] = outcome
+            condition.left_alone_until[outcome.check] = now + outcome.back_off
+            failures = condition.failures.get(outcome.check, 0)
+            self.memory.remember(target.name, outcome.check, now, _samples(target, outcome, failures))
+            self.metrics.probed(target.name, outcome, failures)
+        self.metrics.series.set(len(self.memory))
+
+    def evaluate(self, target: Target, now: float) -> list[Reading]:
+        condition = self.conditions[target.name]
+        condition.readings = [
+            _explained(reading, condition.outcomes.get(reading.objective.check))
+            for reading in judge_all(self.objectives, self.memory, target, now)
+        ]
+        for reading in condition.readings:
+            self.metrics.judged(reading)
+        return condition.readings
+
+    def enqueue(self, target: Target, outcomes: list[Outcome], changed: list[Alert], now: float) -> None:
+        """All that the cycle leaves behind goes to the store in one piece, what is to be sent included."""
+        standing = self.alerting.of(target.name)
+        self.metrics.alerted(target.name, standing)
+        for alert in changed:
+            log.info("%s %s", alert.state.upper(), summary(alert))
+        entry = Entry(
+            at=now,
+            probes=tuple(_row(target, outcome, now) for outcome in outcomes),
+            changed=tuple(changed),
+            standing=tuple(standing),
+            target=target.name,
+            messages=tuple(self._messages(changed)),
+        )
+        self.recorder.add(entry)
+
+    def _messages(self, changed: list[Alert]) -> Iterable[Message]:
+        for alert in changed:
+            for notifier in self.config.notify:
+                if alert.severity in notifier.severities:
+                    yield Message(notifier.name, dedup_key(alert), webhook_json(alert, notifier.name))
+
+
+def _samples(target: Target, outcome: Outcome, failures: int) -> list[Sample]:
+    if not outcome.samples:
+        return []
+    place = labels(target=target.name, check=outcome.check)
+    return [*outcome.samples, Sample("probe_consecutive_failures", place, float(failures))]
+
+
+def _explained(reading: Reading, outcome: Outcome | None) -> Reading:
+    """A failing check says itself why, better than the numbers that it does or doesn't bring."""
+    if outcome is None or outcome.success:
+        return reading
+    return replace(reading, why=f"{outcome.reason}: {outcome.detail} ({reading.why})")
+
+
+def _row(target: Target, outcome: Outcome, now: float) -> ProbeRow:
+    result = outcome.result
+    return ProbeRow(
+        now, target.name, outcome.check, outcome.reason, outcome.detail[:500], result.duration, result.status
+    )

@@ -1,0 +1,131 @@
+"""The agent's own /metrics: what it probed, what it makes of it, and how it is doing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from exporters.http import Reason
+from monitor.alerting import Alert, Key, State
+from monitor.judge import Reading, Verdict
+from monitor.probes import OK, THROTTLED, Outcome
+
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0)
+
+
+class AgentMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._shown: dict[str, set[Key]] = {}
+        place = ("target", "check")
+        judged = ("target", "objective")
+        self._success = Gauge(
+            "probe_success", "1 if the last probe succeeded, else 0.", place, registry=registry
+        )
+        self._in_a_row = Gauge(
+            "probe_consecutive_failures",
+            "Probes that failed since the last success.",
+            place,
+            registry=registry,
+        )
+        self._last_duration = Gauge(
+            "probe_last_duration_seconds", "Duration of the last successful probe.", place, registry=registry
+        )
+        self._phase = Gauge(
+            "probe_phase_seconds", "Phases of the last probe.", (*place, "phase"), registry=registry
+        )
+        self._results = Counter(
+            "probe_results",
+            "Probes by reason: ok, throttled or why they failed.",
+            (*place, "reason"),
+            registry=registry,
+        )
+        self._duration = Histogram(
+            "probe_duration_seconds", "Duration of all probes.", place, buckets=BUCKETS, registry=registry
+        )
+        self._value = Gauge(
+            "objective_value", "SLI value in base units; NaN if unknown.", judged, registry=registry
+        )
+        self._threshold = Gauge("objective_threshold", "Documented threshold.", judged, registry=registry)
+        self._verdict = Gauge(
+            "objective_verdict", "1 for the verdict.", (*judged, "verdict"), registry=registry
+        )
+        self._alert = Gauge(
+            "alert_state", "1 for the alert's state.", (*place, "alert", "state"), registry=registry
+        )
+        self.cycle_duration = Histogram(
+            "monitor_cycle_duration_seconds", "One target's cycle.", buckets=BUCKETS, registry=registry
+        )
+        self.lateness = Histogram(
+            "monitor_lateness_seconds", "How late a cycle began.", buckets=BUCKETS, registry=registry
+        )
+        self.missed_runs = Counter(
+            "monitor_missed_runs",
+            "Cycles left out because the last one still ran.",
+            ("target",),
+            registry=registry,
+        )
+        self.cycle_errors = Counter(
+            "monitor_cycle_errors", "Cycles that failed by our fault.", registry=registry
+        )
+        self.last_cycle_at = 0.0
+        self._last_cycle = Gauge(
+            "monitor_last_success_timestamp_seconds", "When a cycle last ended well.", registry=registry
+        )
+        self.outbox_waiting = Gauge("monitor_outbox_depth", "Messages waiting to be sent.", registry=registry)
+        self.store_backlog = Gauge("monitor_store_backlog", "Cycles not yet stored.", registry=registry)
+        self.store_errors = Counter(
+            "monitor_store_errors", "Writes to the store that failed.", registry=registry
+        )
+        self.store_dropped = Counter(
+            "monitor_store_dropped", "Cycles never stored: the store was away too long.", registry=registry
+        )
+        self.series = Gauge("monitor_series", "Series held in memory.", registry=registry)
+        self.notifications = Counter(
+            "monitor_notifications", "Messages by outcome.", ("notifier", "outcome"), registry=registry
+        )
+
+    def born(self, target: str, checks: Iterable[str], notifiers: Iterable[str]) -> None:
+        """Counters start at 0, so that the first event is an increase."""
+        self.missed_runs.labels(target)
+        for check in checks:
+            for reason in (OK, THROTTLED, *Reason):
+                self._results.labels(target, check, reason)
+        for notifier in notifiers:
+            for outcome in ("delivered", "retried", "given_up"):
+                self.notifications.labels(notifier, outcome)
+
+    def cycle_ended(self, at: float) -> None:
+        self.last_cycle_at = at
+        self._last_cycle.set(at)
+
+    def probed(self, target: str, outcome: Outcome, failures: int) -> None:
+        place = (target, outcome.check)
+        self._results.labels(*place, outcome.reason).inc()
+        self._duration.labels(*place).observe(outcome.result.duration)
+        phases = outcome.result.phases
+        for phase in ("dns", "connect", "tls", "first_byte", "transfer"):
+            self._phase.labels(*place, phase).set(getattr(phases, phase))
+        if outcome.reason == THROTTLED:
+            return
+        self._success.labels(*place).set(outcome.success)
+        self._in_a_row.labels(*place).set(failures)
+        if outcome.success:
+            self._last_duration.labels(*place).set(outcome.result.duration)
+
+    def judged(self, reading: Reading) -> None:
+        place = (reading.target, reading.objective.name)
+        self._value.labels(*place).set(float("nan") if reading.value is None else reading.value)
+        self._threshold.labels(*place).set(reading.objective.breach.value)
+        for verdict in Verdict:
+            self._verdict.labels(*place, verdict).set(verdict is reading.verdict)
+
+    def alerted(self, target: str, alerts: Iterable[Alert]) -> None:
+        """Shows exactly these alerts of the target; one that ended goes to 0 and not away."""
+        current = {alert.key: alert.state for alert in alerts}
+        shown = self._shown.setdefault(target, set())
+        shown |= current.keys()
+        for key in shown:
+            for state in (State.PENDING, State.FIRING):
+                self._alert.labels(target, key.check, key.name, state).set(current.get(key) is state)

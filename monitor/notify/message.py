@@ -1,0 +1,77 @@
+"""A transition as it is sent: the body of Alertmanager's webhook, version 4, so its receivers take ours too.
+
+https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from monitor.alerting import Alert, State
+from monitor.quantity import format_duration
+
+NEVER = "0001-01-01T00:00:00Z"
+
+
+def webhook_body(alert: Alert, receiver: str) -> dict[str, Any]:
+    labels = {
+        "alertname": alert.key.name,
+        "target": alert.key.target,
+        "check": alert.key.check,
+        "severity": alert.severity,
+    }
+    annotations = {
+        "summary": summary(alert),
+        "value": alert.value,
+        "threshold": alert.threshold,
+        "reason": alert.reason,
+        "runbook": alert.runbook,
+    }
+    status = "resolved" if alert.state is State.RESOLVED else "firing"
+    one = {
+        "status": status,
+        "labels": labels,
+        "annotations": annotations,
+        "startsAt": rfc3339(alert.since),
+        "endsAt": rfc3339(alert.resolved_at) if alert.resolved_at else NEVER,
+        "generatorURL": "",
+        "fingerprint": dedup_key(alert),
+    }
+    return {
+        "version": "4",
+        "groupKey": f"{alert.key.target}/{alert.key.check}/{alert.key.name}",
+        "truncatedAlerts": 0,
+        "status": status,
+        "receiver": receiver,
+        "groupLabels": {"alertname": alert.key.name, "target": alert.key.target},
+        "commonLabels": labels,
+        "commonAnnotations": annotations,
+        "externalURL": "",
+        "alerts": [one],
+    }
+
+
+def webhook_json(alert: Alert, receiver: str) -> str:
+    return json.dumps(webhook_body(alert, receiver), ensure_ascii=False)
+
+
+def summary(alert: Alert) -> str:
+    """One line that stands alone on a lock screen."""
+    if alert.state is State.RESOLVED:
+        ended = alert.resolved_at if alert.resolved_at is not None else alert.last_broken
+        lasted = format_duration(ended - alert.since)
+        return f"{alert.key.target}: {alert.title} is good again after {lasted} ({alert.value})"
+    return f"{alert.key.target}: {alert.title} is {alert.value} (alert when {alert.threshold})"
+
+
+def dedup_key(alert: Alert) -> str:
+    """The same for every message about one alert, from firing until resolved; another one next time."""
+    identity = "\0".join((*alert.key, f"{alert.fired_at:.6f}"))
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def rfc3339(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

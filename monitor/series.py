@@ -1,0 +1,139 @@
+"""What the agent remembers of its targets: bounded windows of samples, in memory.
+
+Only the series that an objective reads are kept, each for as long as the longest window that reads it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from exporters.sample import Labels, Sample
+from monitor.promql import Points
+from monitor.selector import Selector
+
+MAX_SAMPLES = 600_000
+"""Per series: 30 days at one sample in five seconds."""
+MAX_SERIES = 20_000
+"""Per target. A target that makes up label values must not take the agent's memory with it."""
+
+
+class Series:
+    """One series' samples, oldest first."""
+
+    __slots__ = ("_first", "_times", "_values", "labels", "retention")
+
+    def __init__(self, labels: Labels, retention: float) -> None:
+        self.labels = dict(labels)
+        self.retention = retention
+        self._times = array("d")
+        self._values = array("d")
+        self._first = 0
+
+    def add(self, at: float, value: float) -> None:
+        """Times must rise: a sample that comes twice or late (a clock set back) is dropped."""
+        if self._times and at <= self._times[-1]:
+            return
+        self._times.append(at)
+        self._values.append(value)
+        self._forget(at - self.retention)
+
+    def _forget(self, horizon: float) -> None:
+        keep_from = max(self._first, len(self._times) - MAX_SAMPLES)
+        self._first = bisect_left(self._times, horizon, lo=keep_from)
+        # Cutting an array's head moves all of it: do it when half of it is past.
+        if self._first > 64 and self._first > len(self._times) // 2:
+            del self._times[: self._first]
+            del self._values[: self._first]
+            self._first = 0
+
+    def between(self, start: float, end: float) -> Points:
+        """The samples with start <= time <= end."""
+        low = bisect_left(self._times, start, lo=self._first)
+        high = bisect_right(self._times, end, lo=low)
+        return self._times[low:high], self._values[low:high]
+
+    @property
+    def last_at(self) -> float:
+        return self._times[-1]
+
+    def __len__(self) -> int:
+        return len(self._times) - self._first
+
+
+class TargetSeries:
+    """The series of one target, by name and labels."""
+
+    def __init__(self, retention: Mapping[str, float]) -> None:
+        self._retention = retention
+        self._by_name: dict[str, dict[Labels, Series]] = {name: {} for name in retention}
+        self.refused = 0
+
+    def remember(self, at: float, samples: Iterable[Sample]) -> None:
+        for sample in samples:
+            if (kept := self._by_name.get(sample.name)) is None:
+                continue
+            series = kept.get(sample.labels)
+            if series is None:
+                if len(self) >= MAX_SERIES:
+                    self.refused += 1
+                    continue
+                series = kept[sample.labels] = Series(sample.labels, self._retention[sample.name])
+            series.add(at, sample.value)
+
+    def select(self, selector: Selector) -> Iterator[Series]:
+        for series in self._by_name.get(selector.name, {}).values():
+            if selector.accepts(series.labels):
+                yield series
+
+    def forget_dead(self, now: float) -> None:
+        """Drops series that got nothing for longer than anyone looks back: workers and routes of the past."""
+        for name, kept in self._by_name.items():
+            horizon = now - self._retention[name]
+            for key in [labels for labels, series in kept.items() if series.last_at < horizon]:
+                del kept[key]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_name.values()))
+
+
+class Memory:
+    """All targets' series, and when each of their checks last brought data."""
+
+    def __init__(self, retention: Mapping[str, float]) -> None:
+        self._retention = retention
+        self._targets: dict[str, TargetSeries] = {}
+        self._last_good: dict[tuple[str, str], float] = {}
+
+    def of(self, target: str) -> TargetSeries:
+        if target not in self._targets:
+            self._targets[target] = TargetSeries(self._retention)
+        return self._targets[target]
+
+    def remember(self, target: str, check: str, at: float, samples: Iterable[Sample]) -> None:
+        """Keeps what one check brought at `at` (seconds since the epoch). No samples: no sign of life."""
+        samples = list(samples)
+        if not samples:
+            return
+        self.of(target).remember(at, samples)
+        self._last_good[target, check] = max(at, self._last_good.get((target, check), at))
+
+    def last_good(self, target: str, check: str) -> float | None:
+        return self._last_good.get((target, check))
+
+    @property
+    def longest(self) -> float:
+        """Seconds for which anything is remembered at all."""
+        return max(self._retention.values(), default=0.0)
+
+    @property
+    def wanted(self) -> Callable[[str], bool]:
+        return self._retention.__contains__
+
+    def forget_dead(self, now: float) -> None:
+        for series in self._targets.values():
+            series.forget_dead(now)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._targets.values()))

@@ -1,0 +1,43 @@
+"""Objectives, targets and notifiers with everything filled in, but what the test is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from exporters.http import Request
+from monitor.config import CheckConfig, NotifierConfig, Target
+from monitor.objectives import NoData, Objective
+from monitor.quantity import parse_threshold
+from monitor.selector import parse_selector
+from monitor.slis import Gauge
+
+
+def objective(name: str, **changes: Any) -> Objective:
+    """A gauge above 5, judged by the metrics check."""
+    fields: dict[str, Any] = {
+        "title": name.capitalize(),
+        "document": "§1: made up",
+        "sli": Gauge(parse_selector("m")),
+        "check": "metrics",
+        "breach": parse_threshold("above 5"),
+        "window": 60.0,
+        "for_": 60.0,
+        "keep_firing_for": 60.0,
+        "severity": "page",
+        "minimum_samples": 1,
+        "no_data": NoData(after=300.0, severity="ticket"),
+        "runbook": f"docs/runbooks/{name}.md",
+    }
+    return Objective(name=name, **fields | changes)
+
+
+def target(
+    name: str = "api", *, interval: float = 30.0, checks: tuple[str, ...] = ("health", "metrics")
+) -> Target:
+    kinds = {"metrics": "scrape"}
+    made = (CheckConfig(check, kinds.get(check, "http"), f"/{check}", Request(url="")) for check in checks)
+    return Target(name, "http://127.0.0.1:9", interval, tuple(made))
+
+
+def notifier(name: str, *, url: str) -> NotifierConfig:
+    return NotifierConfig(name, "webhook", url, timeout=5.0, severities=("page", "ticket", "info"))

@@ -1,0 +1,236 @@
+"""The store, on SQLite and on PostgreSQL alike."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg2
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from monitor import history
+from monitor.alerting import Alert, Key, State
+from monitor.history import Entry, History, Message, ProbeRow
+
+FIRING = Alert(
+    key=Key("error-rate", "api", "metrics"),
+    state=State.FIRING,
+    since=100.25,
+    last_broken=160.5,
+    severity="page",
+    title="Server errors (5xx / all requests)",
+    value="7.1 %",
+    threshold="above 5 %",
+    reason="71 of 1000 requests in the last 5 min",
+    runbook="docs/runbooks/error-rate.md",
+    fired_at=160.5,
+)
+RESOLVED = replace(FIRING, state=State.RESOLVED, resolved_at=300.0)
+
+
+def probe(at: float, reason: str = "ok", **changes: object) -> ProbeRow:
+    row = ProbeRow(at, "api", "health", reason, "200 OK", 0.012, 200)
+    return row._replace(**changes)  # type: ignore[arg-type]
+
+
+def entry(at: float = 100.0, **changes: object) -> Entry:
+    made = Entry(at=at, probes=(probe(at),), changed=(), standing=(), target="api", messages=())
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def message(body: str = "{}", key: str = "key", notifier: str = "on-call") -> Message:
+    return Message(notifier, key, body)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'history.db'}"
+    found: str = request.getfixturevalue("postgres_url")
+    return found
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[History]:
+    made = History(url)
+    made.create()
+    yield made
+    made.close()
+
+
+def rows(store: History, table: sa.Table) -> int:
+    with store._engine.connect() as connection:
+        return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
+
+
+def bodies(store: History, now: float, **options: object) -> list[str]:
+    return [queued.body for queued in store.due(now, **options)]  # type: ignore[arg-type]
+
+
+def test_create_leaves_what_is_there(store: History) -> None:
+    store.record([entry()])
+    store.create()
+    assert rows(store, history.probe_results) == 1
+
+
+def test_a_cycle_is_recorded_whole(store: History) -> None:
+    store.record(
+        [entry(changed=(FIRING,), standing=(FIRING,), messages=(message(), message(notifier="chat")))]
+    )
+    tables = (history.probe_results, history.alerts, history.transitions, history.outbox)
+    assert [rows(store, table) for table in tables] == [1, 1, 1, 2]
+
+
+def test_or_not_at_all(store: History) -> None:
+    """The same alert twice breaks the primary key, late in the transaction of the second entry."""
+    broken = entry(200.0, changed=(FIRING,), standing=(FIRING, FIRING), messages=(message(),))
+    with pytest.raises(SQLAlchemyError):
+        store.record([entry(messages=(message(),)), broken])
+    tables = (history.probe_results, history.alerts, history.transitions, history.outbox)
+    assert [rows(store, table) for table in tables] == [0, 0, 0, 0]
+
+
+def test_alerts_come_back_as_they_were(store: History) -> None:
+    pending = replace(FIRING, key=Key("pool-usage", "api", "metrics"), state=State.PENDING, fired_at=None)
+    store.record([entry(standing=(FIRING, pending))])
+    assert set(store.standing_alerts()) == {FIRING, pending}
+
+
+def test_only_the_alerts_of_the_last_cycle_of_each_target_stand(store: History) -> None:
+    elsewhere = replace(FIRING, key=FIRING.key._replace(target="web"))
+    store.record([entry(standing=(FIRING,)), entry(target="web", standing=(elsewhere,))])
+    store.record([entry(200.0)])
+    assert store.standing_alerts() == [elsewhere]
+
+
+def test_past_probes_come_back_in_order_without_the_throttled(store: History) -> None:
+    store.record([entry(probes=(probe(3.0, "timeout"), probe(1.0), probe(2.0, "throttled"), probe(0.5)))])
+    assert list(store.successes(since=1.0)) == [("api", "health", 1.0, True), ("api", "health", 3.0, False)]
+
+
+def test_what_targets_say_can_be_stored_whatever_it_is(store: History) -> None:
+    odd = "nul \0, half a pair \ud83d, quote ', 漢字"
+    failed = probe(1.0, "body", detail=odd)
+    odd_alert = replace(FIRING, reason=odd)
+    store.record(
+        [entry(probes=(failed,), changed=(odd_alert,), standing=(odd_alert,), messages=(message(odd),))]
+    )
+    assert store.standing_alerts() == [odd_alert]
+    [queued] = store.due(1e9)
+    assert "漢字" in queued.body
+    store.postponed(queued.id, 1e9, odd)
+
+
+def test_long_names_are_no_reason_to_refuse_a_cycle(store: History) -> None:
+    long = "x" * 2000
+    store.record(
+        [entry(target=long, probes=(probe(1.0, target=long, detail=long),), messages=(message(key=long),))]
+    )
+    assert rows(store, history.probe_results) == 1
+
+
+def test_messages_are_due_in_order_and_not_before_their_time(store: History) -> None:
+    store.record(
+        [
+            entry(100.0, messages=(message("a", "1"), message("b", "2"))),
+            entry(200.0, messages=(message("c", "3"),)),
+        ]
+    )
+    assert bodies(store, 99.9) == []
+    assert bodies(store, 100.0) == ["a", "b"]
+    assert bodies(store, 200.0) == ["a", "b", "c"]
+    assert bodies(store, 200.0, limit=2) == ["a", "b"]
+    assert store.waiting() == 3
+
+
+def test_resolved_waits_for_firing(store: History) -> None:
+    store.record([entry(messages=(message("firing"), message("resolved"), message("other", "other")))])
+    assert bodies(store, 200.0) == ["firing", "other"]
+    first = store.due(200.0)[0]
+    store.postponed(first.id, 500.0, "answered 503")
+    assert bodies(store, 200.0) == ["other"]
+    store.delivered(first.id, 500.0)
+    assert bodies(store, 500.0) == ["resolved", "other"]
+
+
+def test_resolved_is_sent_although_firing_was_given_up(store: History) -> None:
+    store.record([entry(messages=(message("firing"), message("resolved")))])
+    store.given_up(store.due(100.0)[0].id, 200.0, "answered 404")
+    assert bodies(store, 200.0) == ["resolved"]
+
+
+def test_notifiers_do_not_wait_for_each_other(store: History) -> None:
+    store.record([entry(messages=(message("firing"), message("firing too", notifier="chat")))])
+    store.postponed(store.due(100.0)[0].id, 500.0, "answered 503")
+    assert bodies(store, 200.0) == ["firing too"]
+    assert bodies(store, 500.0, busy={"chat"}) == ["firing"]
+    assert bodies(store, 500.0, busy={"chat", "on-call"}) == []
+
+
+def test_tries_are_counted(store: History) -> None:
+    store.record([entry(messages=(message(),))])
+    for attempts in range(3):
+        [queued] = store.due(1000.0)
+        assert (queued.attempts, queued.created_at) == (attempts, 100.0)
+        store.postponed(queued.id, 200.0, "e" * 5000)
+    store.delivered(queued.id, 300.0)
+    assert store.due(1e9) == []
+    assert store.waiting() == 0
+
+
+def test_prune_keeps_what_waits_and_what_is_young(store: History) -> None:
+    old, young = 1000.0, 1000.0 + history.KEEP_TRANSITIONS
+    for at in (old, young):
+        messages = (message(f"waits since {at}", f"1 {at}"), message("sent", f"2 {at}"))
+        store.record([entry(at, changed=(FIRING,), messages=messages)])
+        store.delivered(store.due(at)[-1].id, at)
+    store.prune(young + 1)
+    assert rows(store, history.probe_results) == 1
+    assert rows(store, history.transitions) == 1
+    assert bodies(store, young) == [f"waits since {old}", f"waits since {young}"]
+    assert rows(store, history.outbox) == 3
+
+
+def test_threads_may_record_at_once(store: History) -> None:
+    threads = [
+        threading.Thread(target=store.record, args=([entry(target=f"api {number}")],)) for number in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert rows(store, history.probe_results) == 8
+
+
+def test_a_locked_sqlite_file_is_an_error_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "BUSY_TIMEOUT", 0.1)
+    store = History(f"sqlite:///{tmp_path / 'history.db'}")
+    store.create()
+    with contextlib.closing(sqlite3.connect(tmp_path / "history.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OperationalError, match="locked"):
+            store.record([entry()])
+    store.record([entry()])
+    assert rows(store, history.probe_results) == 1
+    store.close()
+
+
+def test_a_locked_postgresql_table_is_an_error_in_time(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "BUSY_TIMEOUT", 1.0)
+    store = History(postgres_url)
+    store.create()
+    with contextlib.closing(psycopg2.connect(postgres_url)) as other:
+        other.cursor().execute("LOCK TABLE probe_results")
+        with pytest.raises(OperationalError, match="statement timeout"):
+            store.record([entry()])
+    store.record([entry()])
+    assert rows(store, history.probe_results) == 1
+    store.close()

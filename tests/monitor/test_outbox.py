@@ -1,0 +1,355 @@
+"""From the outbox table to a real receiver on loopback, and what happens when that one misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from monitor import history
+from monitor.history import Entry, History, Message, outbox
+from monitor.metrics import AgentMetrics
+from monitor.notify import Notifier
+from monitor.notify import outbox as sending
+from monitor.notify.outbox import LONGEST_ASKED_FOR, LONGEST_RETRY, Outbox, pause
+from monitor.notify.webhook import Webhook
+from tests.monitor.making import notifier
+from tests.servers import eventually, free_port
+
+
+class Post(NamedTuple):
+    body: str
+    headers: dict[str, str]
+
+
+@dataclass
+class Receiver:
+    """Answers each POST with the next of `answers`, at last with 204; `hold` keeps all of them waiting."""
+
+    port: int
+    answers: list[str] = field(default_factory=list)
+    posts: list[Post] = field(default_factory=list)
+    hold: asyncio.Event | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook"
+
+    @property
+    def bodies(self) -> list[str]:
+        return [post.body for post in self.posts]
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:-2]
+            headers = {name.lower(): value for name, _, value in (each.partition(": ") for each in head)}
+            body = await reader.readexactly(int(headers["content-length"]))
+            self.posts.append(Post(body.decode(), headers))
+            if self.hold:
+                await self.hold.wait()
+            answer = self.answers.pop(0) if self.answers else "204 No Content"
+            writer.write(f"HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
+            await writer.drain()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    made = Receiver(port=free_port(), hold=None)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", made.port)
+    yield made
+    if made.hold:
+        made.hold.set()
+    server.close()
+    await server.wait_closed()
+
+
+@dataclass
+class PostOffice:
+    """An outbox over a SQLite file, with a clock that stands still until the test moves it."""
+
+    file: Path
+    notifiers: dict[str, Notifier]
+    now: float = 1000.0
+    metrics: AgentMetrics = field(default_factory=lambda: AgentMetrics(CollectorRegistry()))
+
+    def __post_init__(self) -> None:
+        self.store = History(f"sqlite:///{self.file}")
+        self.store.create()
+        self.outbox = self.reopened()
+
+    def reopened(self) -> Outbox:
+        """As after a restart of the agent."""
+        return Outbox(self.store, self.notifiers, self.metrics, lambda: self.now)
+
+    def put(self, *bodies: str, key: str = "key", to: str = "on-call") -> None:
+        messages = tuple(Message(to, key, body) for body in bodies)
+        self.store.record([Entry(self.now, (), (), (), "api", messages)])
+
+    @property
+    def states(self) -> list[tuple[str, str, int, str]]:
+        columns = (outbox.c.body, outbox.c.state, outbox.c.attempts, outbox.c.error)
+        with self.store._engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(outbox.select().with_only_columns(*columns))]
+
+    def counted(self, outcome: str, notifier: str = "on-call") -> float | None:
+        names = {"notifier": notifier, "outcome": outcome}
+        return self.metrics.registry.get_sample_value("monitor_notifications_total", names)
+
+
+@pytest.fixture
+async def office(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[PostOffice]:
+    monkeypatch.setattr(history, "BUSY_TIMEOUT", 0.05)
+    webhook = Webhook(notifier("on-call", url=receiver.url))
+    made = PostOffice(tmp_path / "history.db", {"on-call": webhook})
+    yield made
+    await webhook.close()
+    made.store.close()
+
+
+@contextlib.asynccontextmanager
+async def running(outbox: Outbox) -> AsyncIterator[None]:
+    task = asyncio.create_task(outbox.run())
+    yield
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_message_arrives_as_written(office: PostOffice, receiver: Receiver) -> None:
+    office.put(json.dumps({"status": "firing", "reason": "§9.2: 7 % > 5 %"}, ensure_ascii=False))
+    await office.outbox.send_due()
+    [post] = receiver.posts
+    assert json.loads(post.body)["reason"] == "§9.2: 7 % > 5 %"
+    assert post.headers["content-type"] == "application/json"
+    assert office.states == [(post.body, "delivered", 1, "")]
+    assert office.counted("delivered") == 1
+
+
+@pytest.mark.parametrize("answer", ["500 Oops", "503 Later", "429 Slow down", "408 Timeout", "425 Too Early"])
+async def test_a_refusal_that_may_pass_is_tried_again(
+    office: PostOffice, receiver: Receiver, answer: str
+) -> None:
+    receiver.answers = [answer]
+    office.put("firing")
+    await office.outbox.send_due()
+    assert office.states == [("firing", "waiting", 1, f"answered {answer[:3]}")]
+    await office.outbox.send_due()
+    assert len(receiver.posts) == 1
+    office.now += 2
+    await office.outbox.send_due()
+    assert office.states == [("firing", "delivered", 2, "")]
+    first, second = receiver.posts
+    assert first.body == second.body
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+    assert (office.counted("retried"), office.counted("delivered")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "answer", ["404 Not Found", "401 Who are you", "400 What", "301 Moved\r\nlocation: http://127.0.0.1:9/"]
+)
+async def test_a_refusal_for_good_is_given_up(office: PostOffice, receiver: Receiver, answer: str) -> None:
+    receiver.answers = [answer]
+    office.put("firing", "resolved")
+    await office.outbox.send_due()
+    assert office.states[0] == ("firing", "dead", 1, f"answered {answer[:3]}")
+    await office.outbox.send_due()
+    assert receiver.bodies == ["firing", "resolved"]
+    assert office.counted("given_up") == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"),
+    [
+        ("120", 120),
+        ("0", sending.FIRST_RETRY),
+        ("99999999999", LONGEST_ASKED_FOR),
+        ("9" * 400, LONGEST_ASKED_FOR),
+    ],
+)
+async def test_retry_after_is_kept_within_reason(
+    office: PostOffice, receiver: Receiver, asked: str, waited: float
+) -> None:
+    receiver.answers = [f"429 Slow down\r\nretry-after: {asked}"]
+    office.put("firing")
+    await office.outbox.send_due()
+    assert office.store.due(office.now + waited - 0.01) == []
+    assert len(office.store.due(office.now + waited)) == 1
+
+
+async def test_a_retry_after_that_is_no_number_of_seconds_gets_our_own_pause(
+    office: PostOffice, receiver: Receiver
+) -> None:
+    receiver.answers = ["503 Later\r\nretry-after: Fri, 31 Dec 2999 23:59:59 GMT"]
+    office.put("firing")
+    await office.outbox.send_due()
+    assert len(office.store.due(office.now + 1.25)) == 1
+
+
+async def test_a_receiver_that_is_down_gets_it_when_it_is_back(tmp_path: Path) -> None:
+    port = free_port()
+    webhook = Webhook(notifier("on-call", url=f"http://127.0.0.1:{port}/"))
+    office, receiver = PostOffice(tmp_path / "history.db", {"on-call": webhook}), Receiver(port)
+    office.put("firing")
+    await office.outbox.send_due()
+    assert office.states[0][3].startswith("no answer: ConnectError")
+    async with await asyncio.start_server(receiver.serve, "127.0.0.1", port):
+        office.now += 2
+        await office.outbox.send_due()
+    assert receiver.bodies == ["firing"]
+    await webhook.close()
+    office.store.close()
+
+
+async def test_it_gives_up_after_a_day(office: PostOffice, receiver: Receiver) -> None:
+    receiver.answers = ["500 Oops"] * 100
+    office.put("firing")
+    while office.store.waiting():
+        await office.outbox.send_due()
+        office.now += 3600
+    assert len(receiver.posts) == 26
+    assert office.states[0][1] == "dead"
+
+
+async def test_resolved_never_overtakes_firing(office: PostOffice, receiver: Receiver) -> None:
+    receiver.answers = ["500 Oops", "429 Slow down", "503 Later"]
+    office.put("firing", "resolved")
+    while office.store.waiting():
+        await office.outbox.send_due()
+        office.now += 10
+    assert receiver.bodies == ["firing"] * 4 + ["resolved"]
+    assert len({post.headers["idempotency-key"] for post in receiver.posts}) == 2
+
+
+async def test_a_slow_receiver_is_cut_off_in_time(
+    office: PostOffice, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "SEND_DEADLINE", 0.1)
+    receiver.hold = asyncio.Event()
+    office.put("firing")
+    await office.outbox.send_due()
+    assert office.states == [("firing", "waiting", 1, "not delivered within 0.1 s")]
+
+
+async def test_a_slow_receiver_holds_up_nobody_else(
+    office: PostOffice, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "LOOK_EVERY", 0.02)
+    receiver.hold = asyncio.Event()
+    told: list[str] = []
+    office.notifiers["chat"] = Told(told.append)
+    async with running(office.outbox):
+        for number in range(150):
+            office.put(f"slow {number}", key=str(number))
+        await eventually(lambda: receiver.posts)
+        office.put("to chat", to="chat")
+        await eventually(lambda: told)
+        assert office.counted("delivered") is None
+        receiver.hold.set()
+        receiver.hold = None
+        await eventually(lambda: office.counted("delivered") == 150)
+    assert sorted(receiver.bodies) == sorted(f"slow {number}" for number in range(150))
+
+
+async def test_it_runs_without_being_asked_twice(office: PostOffice, receiver: Receiver) -> None:
+    async with running(office.outbox):
+        office.put("firing", "resolved")
+        office.outbox.wake()
+        await eventually(lambda: receiver.bodies == ["firing", "resolved"])
+        await eventually(lambda: office.metrics.registry.get_sample_value("monitor_outbox_depth") == 0)
+
+
+async def test_killed_between_delivery_and_the_note_of_it(office: PostOffice, receiver: Receiver) -> None:
+    """The only way to a second delivery; the receiver knows it by its key."""
+    office.put("firing")
+    with locked(office.file):
+        await office.outbox.send_due()
+    await office.reopened().send_due()
+    first, second = receiver.posts
+    assert first.body == second.body
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+    assert office.states == [("firing", "delivered", 1, "")]
+
+
+async def test_a_store_that_cannot_be_written_does_not_send_it_again(
+    office: PostOffice, receiver: Receiver
+) -> None:
+    office.put("firing", "resolved")
+    with locked(office.file):
+        for _ in range(3):
+            await office.outbox.send_due()
+    assert receiver.bodies == ["firing"]
+    await office.outbox.send_due()
+    await office.outbox.send_due()
+    assert receiver.bodies == ["firing", "resolved"]
+
+
+async def test_a_store_that_cannot_be_read_is_survived(office: PostOffice, receiver: Receiver) -> None:
+    office.put("firing")
+    with contextlib.closing(sqlite3.connect(office.file)) as other:
+        other.execute("ALTER TABLE outbox RENAME TO away")
+        await office.outbox.send_due()
+        assert receiver.posts == []
+        other.execute("ALTER TABLE away RENAME TO outbox")
+    await office.outbox.send_due()
+    assert receiver.bodies == ["firing"]
+
+
+async def test_a_notifier_that_left_the_config_blocks_nobody(office: PostOffice, receiver: Receiver) -> None:
+    office.put("to nobody", to="gone")
+    office.put("firing")
+    await office.outbox.send_due()
+    assert receiver.bodies == ["firing"]
+    assert office.states[0] == ("to nobody", "dead", 1, "no notifier is called gone any more")
+
+
+async def test_a_mistake_in_a_notifier_costs_one_message_some_time(office: PostOffice) -> None:
+    told: list[str] = []
+
+    def clumsy(body: str) -> None:
+        told.append({"good": body}[body])
+
+    office.notifiers["clumsy"] = Told(clumsy)
+    office.put("bad", key="1", to="clumsy")
+    office.put("good", key="2", to="clumsy")
+    await office.outbox.send_due()
+    assert told == ["good"]
+    assert office.states[0] == ("bad", "waiting", 1, "KeyError: 'bad'")
+
+
+def test_pauses_double_up_to_a_limit() -> None:
+    for attempts, middle in enumerate([1, 2, 4, 8, 16, 32, 64, 128, 256, LONGEST_RETRY, LONGEST_RETRY]):
+        assert 0.75 * middle <= pause(attempts, None) <= 1.25 * middle
+    assert pause(10**6, None) <= 1.25 * LONGEST_RETRY
+
+
+class Told:
+    """A notifier that is a function."""
+
+    takes_url = False
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+
+    async def send(self, body: str, dedup_key: str) -> None:
+        self._tell(body)
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
+@contextlib.contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Readable by everybody, writable by nobody."""
+    with contextlib.closing(sqlite3.connect(file)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield

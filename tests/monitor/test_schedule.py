@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from monitor.config import Target
+from monitor.metrics import AgentMetrics
+from monitor.schedule import SLOTS, Schedule, slots
+from tests.monitor.making import target
+from tests.servers import eventually
+
+API = target("api", interval=30.0)
+
+
+def many(count: int, interval: float = 30.0) -> list[Target]:
+    return [target(f"target {number}", interval=interval) for number in range(count)]
+
+
+class Watch:
+    """A schedule that is fired by hand, at times that the test chooses; `busy` keeps cycles from ending."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.metrics = AgentMetrics(CollectorRegistry())
+        self.ran: list[tuple[str, float]] = []
+        self.free = asyncio.Event()
+        self.free.set()
+        self.schedule = Schedule(self.cycle, self.metrics, lambda: self.now)
+
+    async def cycle(self, target: Target) -> None:
+        self.ran.append((target.name, self.now))
+        await self.free.wait()
+
+    async def fire(self, *times: float, slot: list[Target] | None = None) -> None:
+        for self.now in times:
+            await self.schedule.fire(slot or [API], 30.0, 1000.0)
+            await self.settled()
+
+    async def settled(self) -> None:
+        """Gives every cycle the few turns of the event loop that it takes."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name, labels)
+
+
+def test_ten_thousand_targets_make_at_most_a_hundred_jobs() -> None:
+    spread = slots(many(10_000))
+    assert len(spread) <= SLOTS == 100
+    assert sum(map(len, spread.values())) == 10_000
+    assert max(map(len, spread.values())) < 2 * 10_000 / SLOTS
+
+
+def test_slots_are_spread_evenly_over_each_interval() -> None:
+    spread = slots([*many(5_000, 10.0), *many(5_000, 60.0)])
+    for interval in (10.0, 60.0):
+        offsets = sorted(offset for each, offset in spread if each == interval)
+        assert offsets[0] >= 0
+        assert offsets[-1] < interval
+        assert all(later - earlier == pytest.approx(interval / SLOTS) for earlier, later in pairwise(offsets))
+
+
+def test_a_target_keeps_its_phase_whatever_else_is_watched() -> None:
+    def phase(targets: list[Target]) -> float:
+        return next(offset for (_, offset), slot in slots(targets).items() if API in slot)
+
+    assert len({phase([*many(count), API]) for count in (0, 1, 7, 99, 100, 1000)}) == 1
+
+
+def test_nothing_to_watch_is_nothing_to_do() -> None:
+    assert slots([]) == {}
+
+
+async def test_a_busy_target_is_left_alone_and_counted() -> None:
+    watch = Watch()
+    watch.free.clear()
+    await watch.fire(1000.0, 1030.0, 1060.0)
+    assert watch.ran == [("api", 1000.0)]
+    assert watch.metric("monitor_missed_runs_total", target="api") == 2
+    watch.free.set()
+    await watch.settled()
+    await watch.fire(1090.0)
+    assert watch.ran == [("api", 1000.0), ("api", 1090.0)]
+    assert watch.metric("monitor_missed_runs_total", target="api") == 2
+
+
+async def test_one_busy_target_does_not_hold_up_its_slot() -> None:
+    watch = Watch()
+    watch.free.clear()
+    await watch.fire(1000.0)
+    await watch.fire(1030.0, slot=[API, *many(3)])
+    assert [name for name, _ in watch.ran] == ["api", *(each.name for each in many(3))]
+    watch.free.set()
+
+
+async def test_turns_that_never_came_are_counted() -> None:
+    watch = Watch()
+    await watch.fire(1000.0, 1030.0, 1125.0)
+    assert watch.metric("monitor_missed_runs_total", target="api") == 2
+    assert len(watch.ran) == 3
+
+
+@pytest.mark.parametrize("late", [0.0, 0.25, 29.0])
+async def test_lateness_is_measured_from_the_turn_that_was_due(late: float) -> None:
+    watch = Watch()
+    await watch.fire(1300.0 + late)
+    assert watch.metric("monitor_lateness_seconds_sum") == pytest.approx(late)
+    assert watch.metric("monitor_lateness_seconds_count") == 1
+
+
+async def test_a_broken_cycle_does_not_end_the_watch() -> None:
+    watch = Watch()
+
+    async def broken(target: Target) -> None:
+        raise ZeroDivisionError
+
+    watch.schedule = Schedule(broken, watch.metrics, lambda: watch.now)
+    await watch.fire(1000.0, 1030.0)
+    assert watch.metric("monitor_cycle_errors_total") == 2
+    assert watch.metric("monitor_last_success_timestamp_seconds") == 0
+    assert watch.metric("monitor_missed_runs_total", target="api") is None
+
+
+async def test_a_good_cycle_is_a_sign_of_life() -> None:
+    watch = Watch()
+    await watch.fire(1000.0, 1030.0)
+    assert watch.metric("monitor_last_success_timestamp_seconds") == 1030.0
+    assert watch.metrics.last_cycle_at == 1030.0
+
+
+async def test_it_runs_by_the_real_clock() -> None:
+    ran: Counter[str] = Counter()
+
+    async def cycle(target: Target) -> None:
+        ran[target.name] += 1
+
+    metrics = AgentMetrics(CollectorRegistry())
+    schedule = Schedule(cycle, metrics, time.time)
+    schedule.start(many(20, interval=0.2))
+    await eventually(lambda: len(ran) == 20 and min(ran.values()) >= 2)
+    assert metrics.registry.get_sample_value("monitor_lateness_seconds_count") == ran.total()
+    await schedule.stop()
+    await asyncio.sleep(0)
+    ended = ran.total()
+    await asyncio.sleep(0.3)
+    assert ran.total() == ended
+
+
+async def test_stop_ends_cycles_under_way() -> None:
+    ended: list[str] = []
+
+    async def cycle(target: Target) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(target.name)
+
+    schedule = Schedule(cycle, AgentMetrics(CollectorRegistry()), time.time)
+    schedule.start([target("api", interval=0.2)])
+    await eventually(lambda: schedule._running)
+    await asyncio.sleep(0)
+    await schedule.stop()
+    assert ended == ["api"]

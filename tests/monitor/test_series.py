@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+
+from exporters.sample import Sample, labels
+from monitor import series
+from monitor.selector import parse_selector
+from monitor.series import Memory, Series, TargetSeries
+
+
+def filled(*times: float, retention: float = 1000.0) -> Series:
+    kept = Series((), retention)
+    for at in times:
+        kept.add(at, at * 10)
+    return kept
+
+
+def times(kept: Series, start: float = -1e9, end: float = 1e9) -> list[float]:
+    return list(kept.between(start, end)[0])
+
+
+def test_a_range_is_closed_at_both_ends() -> None:
+    kept = filled(1, 2, 3, 4)
+    assert kept.between(2, 3) == (kept.between(0, 9)[0][1:3], kept.between(0, 9)[1][1:3])
+    assert list(kept.between(2, 3)[1]) == [20, 30]
+    assert times(kept, 2.5, 2.9) == []
+    assert times(kept, 5, 9) == []
+    assert times(filled()) == []
+
+
+@pytest.mark.parametrize("late", [5.0, 4.0, -1.0])
+def test_a_sample_that_comes_twice_or_late_is_dropped(late: float) -> None:
+    kept = filled(1, 5)
+    kept.add(late, 99.0)
+    assert list(kept.between(0, 9)[1]) == [10, 50]
+
+
+def test_what_nobody_looks_back_at_is_forgotten() -> None:
+    kept = filled(*range(100), retention=10)
+    assert times(kept) == list(range(89, 100))
+    assert len(kept) == 11
+
+
+def test_memory_follows_the_window_and_not_the_age() -> None:
+    kept = filled(*range(50_000), retention=100)
+    assert len(kept) == 101
+    assert len(kept._times) <= 2 * len(kept) + 64
+    assert len(kept._times) == len(kept._values)
+
+
+def test_a_series_is_bounded_whatever_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series, "MAX_SAMPLES", 100)
+    kept = filled(*range(1000), retention=1e9)
+    assert times(kept) == list(range(900, 1000))
+
+
+def test_only_the_metrics_that_an_objective_reads_are_kept() -> None:
+    target = TargetSeries({"wanted": 60.0})
+    target.remember(1.0, [Sample("wanted", (), 1.0), Sample("python_gc_total", (), 2.0)])
+    assert len(target) == 1
+    assert list(target.select(parse_selector("python_gc_total"))) == []
+
+
+def test_select_goes_by_labels() -> None:
+    target = TargetSeries({"m": 60.0})
+    target.remember(1.0, [Sample("m", labels(status=status), 1.0) for status in ("200", "500", "503")])
+    found = target.select(parse_selector('m{status=~"5.."}'))
+    assert [each.labels["status"] for each in found] == ["500", "503"]
+
+
+def test_made_up_label_values_cannot_take_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series, "MAX_SERIES", 10)
+    target = TargetSeries({"m": 60.0})
+    for at in (1.0, 2.0):
+        target.remember(at, [Sample("m", labels(user=str(number)), at) for number in range(15)])
+    assert len(target) == 10
+    assert target.refused == 2 * 5
+    assert all(len(each) == 2 for each in target.select(parse_selector("m")))
+
+
+def test_series_of_the_past_make_room() -> None:
+    memory = Memory({"m": 60.0, "long": 600.0})
+    memory.remember("api", "metrics", 0.0, [Sample("m", labels(pid="1"), 1.0), Sample("long", (), 1.0)])
+    memory.remember("api", "metrics", 50.0, [Sample("m", labels(pid="2"), 1.0)])
+    memory.forget_dead(60.0)
+    assert len(memory) == 3
+    memory.forget_dead(61.0)
+    assert [each.labels["pid"] for each in memory.of("api").select(parse_selector("m"))] == ["2"]
+    memory.forget_dead(1000.0)
+    assert len(memory) == 0
+
+
+def test_no_samples_are_no_sign_of_life() -> None:
+    memory = Memory({"m": 60.0})
+    memory.remember("api", "metrics", 10.0, [])
+    assert memory.last_good("api", "metrics") is None
+    memory.remember("api", "metrics", 20.0, iter([Sample("m", (), 1.0)]))
+    memory.remember("api", "metrics", 30.0, [])
+    assert memory.last_good("api", "metrics") == 20.0
+    assert memory.last_good("api", "health") is None
+    assert memory.last_good("web", "metrics") is None
+
+
+def test_targets_share_nothing() -> None:
+    memory = Memory({"m": 60.0})
+    memory.remember("api", "metrics", 10.0, [Sample("m", (), 1.0)])
+    assert len(memory.of("web")) == 0
+    assert len(memory) == 1
+
+
+def test_it_says_what_it_wants_and_for_how_long() -> None:
+    memory = Memory({"m": 60.0, "long": 600.0})
+    assert memory.wanted("long")
+    assert not memory.wanted("other")
+    assert memory.longest == 600.0
+    assert Memory({}).longest == 0.0

@@ -1,0 +1,255 @@
+"""The agent against the real API, both as processes, with faults that come from outside."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.conftest import StartProcess
+from tests.hostile import hostile_server
+from tests.inbox import Inbox, run_inbox
+from tests.servers import Process, free_port, wait_until
+
+SHORTENED = 60
+QUIET = 4.0
+"""Seconds in which nothing more may arrive; no-data notices would be due after 5."""
+
+
+class Api:
+    """The shipped API under uvicorn; `no_metrics` is a file that closes /metrics alone while it exists."""
+
+    def __init__(self, start: StartProcess, folder: Path) -> None:
+        self._start, self._folder, self.port = start, folder, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.no_metrics = folder / "no-metrics"
+        self.process = self.start()
+
+    def start(self) -> Process:
+        self.process = self._start(
+            *(sys.executable, "-m", "uvicorn", "--factory", "tests.api_behind_gate:create"),
+            f"--port={self.port}",
+            env={
+                "DATABASE_URL": f"sqlite:///{self._folder / 'api.db'}",
+                "GATE": str(self.no_metrics),
+            },
+        )
+        self.process.wait_for(self.url + "/health")
+        return self.process
+
+
+class Agent:
+    def __init__(
+        self,
+        start: StartProcess,
+        folder: Path,
+        inbox: Inbox,
+        targets: dict[str, str],
+        interval: str = "500ms",
+    ) -> None:
+        self._start, self.port = start, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.config = folder / "monitor.yml"
+        checks = {
+            "health": {"probe": "http", "path": "/health"},
+            "metrics": {"probe": "scrape", "path": "/metrics"},
+        }
+        settings = {
+            "listen": f"127.0.0.1:{self.port}",
+            "database": f"sqlite:///{folder / 'agent.db'}",
+            "shorten_windows": SHORTENED,
+            "targets": [
+                {"name": name, "url": url, "interval": interval, "checks": checks}
+                for name, url in targets.items()
+            ],
+            "notify": {"on-call": {"kind": "webhook", "url": inbox.url}, "log": {"kind": "log"}},
+        }
+        self.config.write_text(json.dumps(settings))
+        self.process = self.start()
+
+    def start(self) -> Process:
+        self.process = self._start(sys.executable, "-m", "monitor", "run", "--config", self.config)
+        self.process.wait_for(self.url + "/-/healthy")
+        return self.process
+
+    def status(self) -> Any:
+        with urllib.request.urlopen(self.url + "/api/v1/status", timeout=5) as answer:
+            return json.load(answer)
+
+    def verdicts(self, target: str = "api") -> dict[str, str]:
+        return {
+            each["name"]: each["verdict"] for each in self.status()["objectives"] if each["target"] == target
+        }
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(self.url + "/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    with run_inbox() as inbox:
+        yield inbox
+
+
+@pytest.fixture
+def api(process: StartProcess, tmp_path: Path) -> Api:
+    return Api(process, tmp_path)
+
+
+@pytest.fixture
+def agent(process: StartProcess, tmp_path: Path, inbox: Inbox, api: Api) -> Agent:
+    agent = Agent(process, tmp_path, inbox, {"api": api.url})
+    wait_until(lambda: agent.verdicts().get("target-down") == "OK", 20, "the agent sees a healthy API")
+    return agent
+
+
+def quiet(seconds: float = QUIET) -> None:
+    time.sleep(seconds)
+
+
+def test_a_killed_api_pages_once_and_resolves_once(api: Api, agent: Agent, inbox: Inbox) -> None:
+    api.process.send(signal.SIGKILL)
+    wait_until(lambda: inbox.holds("firing", "target-down"), 20, "the page")
+    quiet()
+    assert inbox.story == [("firing", "target-down")]
+    page = inbox.notices[0]
+    assert page.severity == "page"
+    assert page.annotations["reason"].startswith("connect: ")
+    assert page.annotations["threshold"] == "at least 3"
+    assert page.annotations["runbook"] == "docs/runbooks/target-down.md"
+    api.start()
+    wait_until(lambda: inbox.holds("resolved", "target-down"), 20, "the resolve")
+    quiet()
+    assert inbox.story == [("firing", "target-down"), ("resolved", "target-down")]
+    assert len({notice.fingerprint for notice in inbox.notices}) == 1
+
+
+def test_a_hung_api_pages_once_with_reason_timeout(api: Api, agent: Agent, inbox: Inbox) -> None:
+    api.process.send(signal.SIGSTOP)
+    wait_until(lambda: inbox.holds("firing", "target-down"), 20, "the page")
+    assert inbox.notices[0].annotations["reason"].startswith("timeout: ")
+    api.process.send(signal.SIGCONT)
+    wait_until(lambda: inbox.holds("resolved", "target-down"), 20, "the resolve")
+    quiet()
+    assert inbox.story == [("firing", "target-down"), ("resolved", "target-down")]
+
+
+def test_the_agent_killed_while_an_alert_fires_does_not_page_again(
+    api: Api, agent: Agent, inbox: Inbox
+) -> None:
+    api.process.send(signal.SIGKILL)
+    wait_until(lambda: inbox.holds("firing", "target-down"), 20, "the page")
+    agent.process.send(signal.SIGKILL)
+    agent.process.wait()
+    agent.start()
+    quiet()
+    assert inbox.story == [("firing", "target-down")]
+    api.start()
+    wait_until(lambda: inbox.holds("resolved", "target-down"), 20, "the resolve")
+    assert len({notice.fingerprint for notice in inbox.notices}) == 1
+
+
+def test_without_metrics_the_verdicts_are_unknown_and_one_notice_says_so(
+    api: Api, agent: Agent, inbox: Inbox
+) -> None:
+    fed_by_metrics = ("latency-p95", "error-rate", "pool-usage", "memory-usage", "failed-logins")
+    wait_until(lambda: agent.verdicts()["pool-usage"] == "OK", 20, "the pool is judged")
+    api.no_metrics.touch()
+    wait_until(lambda: inbox.holds("firing", "no-data"), 40, "the no-data notice")
+    verdicts = agent.verdicts()
+    assert {verdicts[name] for name in fed_by_metrics} == {"UNKNOWN"}
+    assert verdicts["target-down"] == "OK"
+    quiet()
+    assert inbox.story == [("firing", "no-data")]
+    assert inbox.notices[0].annotations["reason"].startswith("status: ")
+    assert inbox.notices[0].severity == "ticket"
+    api.no_metrics.unlink()
+    wait_until(lambda: inbox.holds("resolved", "no-data"), 20, "the resolve")
+    assert inbox.story == [("firing", "no-data"), ("resolved", "no-data")]
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_one_or_two_failed_probes_page_nobody(
+    failures: int, process: StartProcess, tmp_path: Path, inbox: Inbox
+) -> None:
+    with hostile_server() as server:
+        agent = Agent(process, tmp_path, inbox, {"api": server.url("/good")})
+        wait_until(lambda: agent.verdicts().get("target-down") == "OK", 20, "the agent sees a healthy API")
+        server.fail_next(failures)
+        wait_until(lambda: server.left_to_fail == 0, 20, "the probes that fail")
+        quiet(2)
+        failed = f'probe_results_total{{check="health",reason="status",target="api"}} {float(failures)}'
+        assert failed in agent.metrics()
+    assert inbox.story == []
+
+
+def test_hostile_targets_cost_neither_memory_nor_the_next_probe(
+    process: StartProcess, tmp_path: Path, inbox: Inbox
+) -> None:
+    reasons = {
+        "endless-body": "too_large",
+        "endless-redirect": "redirect",
+        "gzip-bomb": "too_large",
+        "garbage": "body",
+        "hang": "timeout",
+        "drip": "timeout",
+    }
+    with hostile_server() as server:
+        targets = {name: server.url(f"/{name}") for name in ("good", *reasons)}
+        agent = Agent(process, tmp_path, inbox, targets, interval="1s")
+        wait_until(lambda: len(inbox.notices) >= 5, 60, "the pages of those that fail their health check")
+        before = probes_of(agent, "good")
+        started = time.monotonic()
+        quiet(4)
+        passed = time.monotonic() - started
+        assert probes_of(agent, "good") - before >= passed - 1.5
+        seen = {
+            each["name"]: {check["reason"] for check in each["checks"]} for each in agent.status()["targets"]
+        }
+        memory = psutil.Process(agent.process.pid).memory_info().rss
+    for name, reason in reasons.items():
+        assert reason in seen[name], (name, seen[name])
+    assert seen["good"] == {"ok"}
+    assert memory < 250e6
+
+
+def probes_of(agent: Agent, target: str) -> float:
+    line = f'probe_results_total{{check="health",reason="ok",target="{target}"}} '
+    return next(
+        float(each.removeprefix(line)) for each in agent.metrics().splitlines() if each.startswith(line)
+    )
+
+
+def test_a_second_agent_on_the_same_port_says_so(api: Api, agent: Agent, process: StartProcess) -> None:
+    second = process(sys.executable, "-m", "monitor", "run", "--config", agent.config)
+    assert second.wait() == 2
+    assert f"can't listen on 127.0.0.1:{agent.port}: Address already in use" in second.output
+    assert "Traceback" not in second.output
+
+
+def test_the_agent_stops_cleanly(agent: Agent) -> None:
+    agent.process.popen.send_signal(signal.SIGTERM)
+    assert agent.process.wait(10) == 0
+    assert "Traceback" not in agent.process.output
+
+
+def test_its_own_metrics_please_promtool(agent: Agent, promtool: Path) -> None:
+    checked = subprocess.run(
+        [promtool, "check", "metrics"],
+        input=agent.metrics(),
+        text=True,
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
