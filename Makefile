@@ -23,9 +23,10 @@ lint: $(ready) ## ruff, its formatter, mypy --strict
 render: $(ready) ## write everything that follows from alerts/objectives.yml
 	@$(bin)/paciolus-monitor render $(ARGS)
 
-bench: $(ready) servers ## cost per request and per probe, side by side with the usual choices
+bench: $(ready) servers ## cost per request, per probe and per scheduled target, beside the usual choices
 	@$(bin)/python -m benchmarks.instrumentation
 	@$(bin)/python -m benchmarks.probe
+	@$(bin)/python -m benchmarks.schedule
 
 setup: $(ready) servers ## .venv, and the servers that the tests use
 

@@ -24,7 +24,6 @@ def init_sentry(settings: Settings) -> None:
         environment=settings.env_mode,
         release=VERSION,
         traces_sample_rate=0.1,
-        send_default_pii=False,
         # Both would carry lines of trial balances out of the process.
         max_request_body_size="never",
         include_local_variables=False,

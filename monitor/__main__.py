@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +17,9 @@ from rich.console import Console
 
 from monitor.config import Config, load_config
 from monitor.objectives import Objectives, load_objectives, shortened
+from monitor.quantity import format_duration
 from monitor.resources import resource
-from monitor.yamlfile import ConfigError, load_yaml
+from monitor.yamlfile import ConfigError, Mistake, load_yaml
 
 USAGE = 2
 DEFAULT_CONFIG = Path("monitor.yml")
@@ -39,6 +41,9 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """The agent: probes, judges and notifies until it is stopped. /metrics and /-/healthy on its own port."""
     from monitor.agent import Agent
 
+    if not config.exists():
+        example = resource("alerts", "monitor.example.yml")
+        raise ConfigError.at(config, f"no such file; start from {example}, or name yours with --config")
     settings = load_config(config)
     objectives = _objectives(settings)
     start_logging()
@@ -132,7 +137,25 @@ def heal(name: Annotated[str, typer.Argument(help="Which fault; without it: all.
 
 def _objectives(config: Config) -> Objectives:
     loaded = load_objectives(config.objectives or resource("alerts", "objectives.yml"))
-    return shortened(loaded, config.shorten_windows)
+    objectives = shortened(loaded, config.shorten_windows)
+    if mistakes := list(_too_seldom(config, objectives)):
+        raise ConfigError(mistakes)
+    return objectives
+
+
+def _too_seldom(config: Config, objectives: Objectives) -> Iterator[Mistake]:
+    """A rate needs two samples in its window; with fewer the objective would always be UNKNOWN."""
+    for target in config.targets:
+        checks = {check.name for check in target.checks}
+        fed = [objective for objective in objectives if objective.check in checks]
+        tightest = min(fed, key=lambda objective: objective.window, default=None)
+        if tightest and tightest.window < 2 * target.interval:
+            yield Mistake(
+                config.path,
+                None,
+                f"targets: {target.name}: an interval of {format_duration(target.interval)} is too long for "
+                f"{tightest.name}, whose window of {format_duration(tightest.window)} must hold two",
+            )
 
 
 def _default_files() -> list[Path]:
@@ -178,10 +201,7 @@ def start_sentry() -> None:
     """Silent unless SENTRY_DSN is set (operations document, §9.1)."""
     if dsn := os.environ.get("SENTRY_DSN"):
         sentry_sdk.init(
-            dsn=dsn,
-            environment=os.environ.get("ENV_MODE", "development"),
-            traces_sample_rate=0.1,
-            send_default_pii=False,
+            dsn=dsn, environment=os.environ.get("ENV_MODE", "development"), traces_sample_rate=0.1
         )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from prometheus_client import CollectorRegistry
 
 from exporters.http import Prober
+from exporters.process import watch_process
 from exporters.sample import Sample, labels
 from monitor.alerting import NO_DATA, Alerting
 from monitor.config import Config
@@ -40,6 +41,7 @@ class Agent:
         self._config = config
         self._clock = clock
         self.metrics = AgentMetrics(CollectorRegistry())
+        watch_process(self.metrics.registry)
         self._history = History(config.database)
         self._memory = Memory(retention(objectives))
         self._notifiers = {each.name: NOTIFIERS[each.kind](each) for each in config.notify}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
@@ -18,12 +19,12 @@ from monitor.quantity import format_duration, format_value
 from monitor.resources import resource
 
 COLOURS = {Verdict.OK: "bold green", Verdict.WARN: "bold yellow", Verdict.BREACH: "bold red"}
-BAR = 40
+BAR = 24
 MEANINGS = {
-    "dns": "looking up the name",
+    "dns": "looking up its name",
     "connect": "opening the TCP connection",
     "tls": "agreeing on TLS",
-    "first_byte": "waiting for the first byte of the answer",
+    "first_byte": "waiting for the first byte",
     "transfer": "reading the answer",
 }
 
@@ -38,7 +39,11 @@ def probe(url: str, timeout: float) -> Result:
 
 def limit() -> Objective:
     """The objective that says how quickly a health check answers."""
-    return load_objectives(resource("alerts", "objectives.yml")).by_name("health-latency")
+    return _objective("health-latency")
+
+
+def _objective(name: str) -> Objective:
+    return load_objectives(resource("alerts", "objectives.yml")).by_name(name)
 
 
 def verdict(result: Result, objective: Objective) -> Verdict:
@@ -69,45 +74,47 @@ def as_json(url: str, result: Result) -> str:
 def show(console: Console, url: str, result: Result, *, explain: bool) -> None:
     objective = limit()
     found = verdict(result, objective)
-    line = Text.assemble((f" {found} ", COLOURS[found] + " reverse"), " ", (url, "bold"), "  ")
-    if result.status:
-        line.append(f"{result.status}  ")
-    line.append(objective.breach.shown(result.duration))
-    console.print(line)
-    if not result.success:
-        console.print(Text.assemble("reason  ", (str(result.reason), "bold red"), f"  {result.detail}"))
-    console.print(_phases(result.phases))
+    console.print(
+        Text.assemble(
+            (f" {found} ", f"{COLOURS[found]} reverse"),
+            f" {result.status or 'no answer'} in {objective.breach.shown(result.duration)}  ",
+            (url, "bold"),
+        )
+    )
+    if result.reason:
+        console.print(Text.assemble((f"{result.reason}: ", "bold red"), result.detail))
+    if result.duration:
+        console.print(_phases(result.phases))
     if explain:
-        _explain(console, result, objective, found)
+        console.print()
+        for line in _explained(result, objective, found):
+            console.print(line)
 
 
 def _phases(phases: Phases) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    whole = sum(dataclasses.astuple(phases)) or 1.0
+    whole = sum(dataclasses.astuple(phases))
     for name, meaning in MEANINGS.items():
-        seconds = getattr(phases, name)
-        bar = "█" * round(BAR * seconds / whole)
-        table.add_row(name, f"{format_value(seconds, 'seconds'):>9}", Text(bar, "cyan"), Text(meaning, "dim"))
+        if seconds := getattr(phases, name):
+            bar = Text("█" * max(1, round(BAR * seconds / whole)), "cyan")
+            table.add_row(
+                name, Text(format_value(seconds, "seconds"), justify="right"), bar, Text(meaning, "dim")
+            )
     return table
 
 
-def _explain(console: Console, result: Result, objective: Objective, found: Verdict) -> None:
-    down = load_objectives(resource("alerts", "objectives.yml")).by_name("target-down")
-    slowest = max(MEANINGS, key=lambda name: getattr(result.phases, name))
-    console.print()
-    console.print(f"Asked [bold]{result.address or 'nobody: no address answered'}[/], on a fresh connection.")
+def _explained(result: Result, objective: Objective, found: Verdict) -> Iterator[str]:
+    if result.address:
+        yield f"{result.address} answered, on a fresh connection."
     if result.success:
-        console.print(f"Most of the time went into {MEANINGS[slowest]}.")
-    console.print(
-        f"Documented ({objective.document}): a health check is too slow when it takes {objective.breach}, "
-        f"by the median of {format_duration(objective.window)}."
-    )
-    said = {
-        Verdict.OK: "It answered as expected, and quickly enough.",
-        Verdict.WARN: "It answered as expected, but slower than that. One slow answer pages nobody.",
-        Verdict.BREACH: "It did not answer as expected. "
-        f"The agent pages when the number of failures in a row is {down.breach}.",
-    }
-    console.print(said[found])
-    if result.body:
-        console.print(Text(result.body[:200].decode("utf-8", "replace"), "dim"))
+        slowest = max(MEANINGS, key=lambda name: getattr(result.phases, name))
+        yield f"Most of the time went into {MEANINGS[slowest]}."
+    if found is Verdict.OK:
+        yield f"Expected, and quick enough: too slow is {objective.breach} ({objective.document})."
+    elif found is Verdict.WARN:
+        yield f"Expected, but slow: too slow is {objective.breach} ({objective.document})."
+        yield f"One slow answer tells nobody; a slow median of {format_duration(objective.window)} does."
+    else:
+        down = _objective("target-down")
+        yield "Not the expected answer. One failure pages nobody."
+        yield f"The agent pages when failures in a row are {down.breach} ({down.document})."

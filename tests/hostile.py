@@ -92,6 +92,11 @@ def hang(request: Behaviour, page: str) -> None:
     time.sleep(2)
 
 
+def slow(request: Behaviour, page: str) -> None:
+    time.sleep(0.3)
+    request.answer(200, b"ok")
+
+
 def drip(request: Behaviour, page: str) -> None:
     request.send_response(200)
     request.send_header("Content-Length", "100")
@@ -109,6 +114,7 @@ BEHAVIOURS: dict[str, Callable[[Behaviour, str], None]] = {
     "garbage": garbage,
     "hang": hang,
     "drip": drip,
+    "slow": slow,
 }
 
 

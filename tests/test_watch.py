@@ -55,6 +55,7 @@ class Agent:
         inbox: Inbox,
         targets: dict[str, str],
         interval: str = "500ms",
+        shorten: int = SHORTENED,
     ) -> None:
         self._start, self.port = start, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -66,7 +67,7 @@ class Agent:
         settings = {
             "listen": f"127.0.0.1:{self.port}",
             "database": f"sqlite:///{folder / 'agent.db'}",
-            "shorten_windows": SHORTENED,
+            "shorten_windows": shorten,
             "targets": [
                 {"name": name, "url": url, "interval": interval, "checks": checks}
                 for name, url in targets.items()
@@ -206,7 +207,7 @@ def test_hostile_targets_cost_neither_memory_nor_the_next_probe(
     }
     with hostile_server() as server:
         targets = {name: server.url(f"/{name}") for name in ("good", *reasons)}
-        agent = Agent(process, tmp_path, inbox, targets, interval="1s")
+        agent = Agent(process, tmp_path, inbox, targets, interval="1s", shorten=30)
         wait_until(lambda: len(inbox.notices) >= 5, 60, "the pages of those that fail their health check")
         before = probes_of(agent, "good")
         started = time.monotonic()

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -335,7 +335,7 @@ def test_pauses_double_up_to_a_limit() -> None:
 class Told:
     """A notifier that is a function."""
 
-    takes_url = False
+    takes_url: ClassVar[bool] = False
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
