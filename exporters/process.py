@@ -2,26 +2,26 @@
 
     watch_process()
 
-Read from Linux' /proc and cgroups when scraped, so it costs nothing in between. What cannot be read is
+Read by psutil, and from Linux' cgroups, when scraped, so it costs nothing in between. What cannot be read is
 absent from the page, never 0.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
+import psutil
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_KIB = 1024
+# OSError, as psutil passes on what is no matter of one process: a hidden /proc/stat, no descriptor left.
+UNREADABLE = (psutil.Error, OSError)
 
 
 def watch_process(registry: CollectorRegistry = REGISTRY, root_pid: int | None = None) -> None:
@@ -33,19 +33,13 @@ class ProcessTree(Collector):
     """`process_tree_memory_bytes`, `_memory_limit_bytes`, `_cpu_seconds_total`, `_open_files`.
 
     The root is `root_pid`, else the server that started this process (gunicorn's master, uvicorn's or any
-    multiprocessing parent), else this process. `proc` and `cgroups` are where the kernel's
-    /proc and /sys/fs/cgroup are mounted.
+    multiprocessing parent), else this process. `cgroups` is where the kernel's /sys/fs/cgroup is mounted;
+    where its /proc is, psutil.PROCFS_PATH says. All are absent where /proc hides other users' processes but
+    not their numbers (hidepid=1), or the machine's own files (systemd's ProcSubset=pid).
     """
 
-    def __init__(
-        self,
-        root_pid: int | None = None,
-        *,
-        proc: Path = Path("/proc"),
-        cgroups: Path = Path("/sys/fs/cgroup"),
-    ) -> None:
+    def __init__(self, root_pid: int | None = None, *, cgroups: Path = Path("/sys/fs/cgroup")) -> None:
         self._root_pid = root_pid
-        self._proc = proc
         self._cgroups = cgroups
         self._cpu_seconds = 0.0
 
@@ -57,16 +51,17 @@ class ProcessTree(Collector):
 
     def collect(self) -> Iterable[Metric]:
         root = self._root_pid or server_pid()
-        tree = stable_tree(self._proc, root)
-        if not tree:
+        try:
+            tree, cpu_seconds = stable_tree(root)
+        except UNREADABLE:
             return self.describe()
         # The time of an ended process moves to its parent, if that waits for it; else it is lost.
-        self._cpu_seconds = max(self._cpu_seconds, sum(process.cpu_seconds for process in tree))
+        self._cpu_seconds = max(self._cpu_seconds, cpu_seconds)
         return self._families(
-            sum(memory_bytes(self._proc, process) for process in tree),
-            memory_limit_bytes(self._proc, self._cgroups, root),
+            total(memory_bytes, tree),
+            memory_limit_bytes(Path(psutil.PROCFS_PATH), self._cgroups, root),
             self._cpu_seconds,
-            open_files(self._proc, tree),
+            total(psutil.Process.num_fds, tree),
         )
 
     def _families(
@@ -88,15 +83,6 @@ class ProcessTree(Collector):
         ]
 
 
-class Process(NamedTuple):
-    """What /proc/PID/stat says of one process."""
-
-    pid: int
-    parent: int
-    cpu_seconds: float  # its own, and that of ended children it has waited for
-    resident_bytes: int
-
-
 def server_pid() -> int:
     """The process that holds this one's siblings too, if this is a server's worker."""
     if "gunicorn.arbiter" in sys.modules and os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn/"):
@@ -105,64 +91,54 @@ def server_pid() -> int:
     return os.getpid() if parent is None or parent.pid is None else parent.pid
 
 
-def stable_tree(proc: Path, root: int) -> list[Process]:
-    """The processes under `root`, as of one moment; empty if it is gone.
+def stable_tree(root: int) -> tuple[list[psutil.Process], float]:
+    """The processes under `root`, and their CPU seconds, as of one moment.
 
-    A child's CPU time moves to its parent when it is waited for. Where a second look finds the same
-    processes, that has not happened during the first, which so counts all of it, once.
+    A child's CPU time moves to its parent when it is waited for. Where all are still there afterwards, that
+    has not happened while they were read, so that all of it was counted, once.
+    Raises psutil.NoSuchProcess if `root` is gone, psutil.AccessDenied or OSError if /proc is hidden.
     """
-    tree = process_tree(proc, root)
-    for _ in range(3):
-        again = process_tree(proc, root)
-        if {process.pid for process in again} == {process.pid for process in tree}:
+    for _ in range(4):
+        tree = process_tree(root)
+        seconds = total(cpu_seconds, tree) or 0.0
+        if all(process.is_running() for process in tree):
             break
-        tree = again
-    return tree
+    return tree, seconds
 
 
-def process_tree(proc: Path, root: int) -> list[Process]:
-    children: dict[int, list[Process]] = {}
-    found: list[Process] = []
-    for folder in proc.glob("[0-9]*"):
-        process = _read_process(folder)
-        if process is None:
-            continue
-        if process.pid == root:
-            found.append(process)
-        else:
-            children.setdefault(process.parent, []).append(process)
-    for process in found:
-        found.extend(children.pop(process.pid, []))
-    return found
+def process_tree(root: int) -> list[psutil.Process]:
+    process = psutil.Process(root)
+    return [process, *process.children(recursive=True)]
 
 
-def memory_bytes(proc: Path, process: Process) -> int:
+def total(read: Callable[[psutil.Process], float], tree: list[psutil.Process]) -> float | None:
+    """The sum over those that can be read, None if none can: they go meanwhile, or are another user's."""
+    readings = []
+    for process in tree:
+        with contextlib.suppress(*UNREADABLE):
+            readings.append(read(process))
+    return sum(readings) if readings else None
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """Its own, and that of ended children it has waited for."""
+    times = process.cpu_times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def memory_bytes(process: psutil.Process) -> int:
     """Its share of every page (PSS), so that pages shared after a fork count once; else its resident size."""
-    for line in _lines(proc / str(process.pid) / "smaps_rollup"):
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * _KIB
-    return process.resident_bytes
-
-
-def open_files(proc: Path, tree: list[Process]) -> int | None:
-    counts = [count for process in tree if (count := _open_files(proc, process.pid)) is not None]
-    return sum(counts) if counts else None
-
-
-def _open_files(proc: Path, pid: int) -> int | None:
-    try:
-        return sum(1 for _ in (proc / str(pid) / "fd").iterdir())
-    except OSError:
-        return None
+    with contextlib.suppress(psutil.AccessDenied, AttributeError):  # not ours; a kernel without smaps
+        return process.memory_full_info().pss
+    return process.memory_info().rss
 
 
 def memory_limit_bytes(proc: Path, cgroups: Path, pid: int) -> int | None:
     """The tightest limit that holds for `pid`: its cgroups' (v2, v1 or both) or the physical memory."""
     limits = [_read_limit(file) for file in _limit_files(proc, cgroups, pid)]
-    physical = [
-        int(line.split()[1]) * _KIB for line in _lines(proc / "meminfo") if line.startswith("MemTotal:")
-    ]
-    return min([limit for limit in limits if limit is not None] + physical, default=None)
+    with contextlib.suppress(OSError):
+        limits.append(psutil.virtual_memory().total)
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _limit_files(proc: Path, cgroups: Path, pid: int) -> Iterable[Path]:
@@ -186,19 +162,6 @@ def _limit_files(proc: Path, cgroups: Path, pid: int) -> Iterable[Path]:
 def _read_limit(file: Path) -> int | None:
     text = "".join(_lines(file)).strip()
     return int(text) if text.isdigit() else None
-
-
-def _read_process(folder: Path) -> Process | None:
-    stat = "".join(_lines(folder / "stat"))
-    # The name, in parentheses, may hold spaces and parentheses itself.
-    _, _, rest = stat.rpartition(")")
-    fields = rest.split()
-    if len(fields) < 22:
-        return None
-    cpu_ticks = sum(int(ticks) for ticks in fields[11:15])
-    return Process(
-        int(folder.name), int(fields[1]), cpu_ticks / _TICKS_PER_SECOND, int(fields[21]) * _PAGE_BYTES
-    )
 
 
 def _lines(file: Path) -> list[str]:

@@ -39,7 +39,10 @@ ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The agent's 
 @app.command()
 def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """The agent: probes, judges and notifies until it is stopped. /metrics and /-/healthy on its own port."""
+    from sqlalchemy.exc import SQLAlchemyError
+
     from monitor.agent import Agent
+    from monitor.recorder import cause
 
     if not config.exists():
         example = resource("alerts", "monitor.example.yml")
@@ -48,12 +51,17 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     objectives = _objectives(settings)
     start_logging()
     start_sentry()
+    agent = Agent(settings, objectives)
+    try:
+        agent.restore()
+    except SQLAlchemyError as error:
+        raise ConfigError.at(settings.path, f"database: {cause(error)}") from None
     listening = _bound(settings)
     log = logging.getLogger("monitor")
     log.info("watching %s; /metrics on %s", ", ".join(t.name for t in settings.targets), settings.listen)
     if settings.shorten_windows != 1:
         log.warning("windows are %g times shorter than documented", settings.shorten_windows)
-    uvloop.run(Agent(settings, objectives).run(listening))
+    uvloop.run(agent.run(listening))
 
 
 @app.command()

@@ -68,7 +68,6 @@ class Agent:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await asyncio.to_thread(self._restore)
         page = Page(self._config, self.cycle, self.metrics, self._clock)
         tasks = [
             asyncio.create_task(self._recorder.run(), name="recorder"),
@@ -85,8 +84,11 @@ class Agent:
         finally:
             await self._stop([stopped, *tasks])
 
-    def _restore(self) -> None:
-        """What fired still fires, failures in a row are still counted, a month's availability is known."""
+    def restore(self) -> None:
+        """What fired still fires, failures in a row are still counted, a month's availability is known.
+
+        Raises SQLAlchemyError when the store can't be opened.
+        """
         self._history.create()
         known = {(target.name, check.name) for target in self._config.targets for check in target.checks}
         names = {NO_DATA, *(objective.name for objective in self.cycle.objectives)}

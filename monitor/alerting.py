@@ -206,7 +206,7 @@ def _no_data(group: list[Reading], overdue: list[Reading], since: float, now: fl
         severity=severity,
         title=f"No data from the {first.objective.check} check",
         value=f"{len(blind)} of {len(group)} objectives unknown",
-        threshold=f"data within {format_duration(min(r.objective.no_data.after for r in blamed))}",
+        threshold=f"none for {format_duration(min(r.objective.no_data.after for r in blamed))}",
         reason=blamed[0].why if blind else "data is back",
         runbook=NO_DATA_RUNBOOK,
     )

@@ -17,73 +17,63 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30
 class AgentMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        self.last_cycle_at = 0.0
         self._shown: dict[str, set[Key]] = {}
-        place = ("target", "check")
-        judged = ("target", "objective")
-        self._success = Gauge(
-            "probe_success", "1 if the last probe succeeded, else 0.", place, registry=registry
-        )
-        self._in_a_row = Gauge(
-            "probe_consecutive_failures",
-            "Probes that failed since the last success.",
-            place,
-            registry=registry,
-        )
+        self._declare_probes(registry)
+        self._declare_judgement(registry)
+        self._declare_own_health(registry)
+        self._declare_store(registry)
+
+    def _declare_probes(self, to: CollectorRegistry) -> None:
+        by = ("target", "check")
+        self._success = Gauge("probe_success", "1 if the last probe succeeded, else 0.", by, registry=to)
+        self._in_a_row = Gauge("probe_consecutive_failures", "Failures since a success.", by, registry=to)
         self._last_duration = Gauge(
-            "probe_last_duration_seconds", "Duration of the last successful probe.", place, registry=registry
+            "probe_last_duration_seconds", "Duration of the last successful probe.", by, registry=to
         )
-        self._phase = Gauge(
-            "probe_phase_seconds", "Phases of the last probe.", (*place, "phase"), registry=registry
-        )
+        self._phase = Gauge("probe_phase_seconds", "Phases of the last probe.", (*by, "phase"), registry=to)
         self._results = Counter(
-            "probe_results",
-            "Probes by reason: ok, throttled or why they failed.",
-            (*place, "reason"),
-            registry=registry,
+            "probe_results", "Probes: ok, throttled or why they failed.", (*by, "reason"), registry=to
         )
-        self._duration = Histogram(
-            "probe_duration_seconds", "Duration of all probes.", place, buckets=BUCKETS, registry=registry
-        )
-        self._value = Gauge(
-            "objective_value", "SLI value in base units; NaN if unknown.", judged, registry=registry
-        )
-        self._threshold = Gauge("objective_threshold", "Documented threshold.", judged, registry=registry)
-        self._verdict = Gauge(
-            "objective_verdict", "1 for the verdict.", (*judged, "verdict"), registry=registry
-        )
+        self._duration = Histogram("probe_duration_seconds", "All probes.", by, buckets=BUCKETS, registry=to)
+
+    def _declare_judgement(self, to: CollectorRegistry) -> None:
+        by = ("target", "objective")
+        self._value = Gauge("objective_value", "SLI in base units; NaN if unknown.", by, registry=to)
+        self._threshold = Gauge("objective_threshold", "Documented threshold.", by, registry=to)
+        self._verdict = Gauge("objective_verdict", "1 for the verdict.", (*by, "verdict"), registry=to)
         self._alert = Gauge(
-            "alert_state", "1 for the alert's state.", (*place, "alert", "state"), registry=registry
+            "alert_state", "1 for the alert's state.", ("target", "check", "alert", "state"), registry=to
         )
+
+    def _declare_own_health(self, to: CollectorRegistry) -> None:
         self.cycle_duration = Histogram(
-            "monitor_cycle_duration_seconds", "One target's cycle.", buckets=BUCKETS, registry=registry
+            "monitor_cycle_duration_seconds", "One target's cycle.", buckets=BUCKETS, registry=to
         )
         self.lateness = Histogram(
-            "monitor_lateness_seconds", "How late a cycle began.", buckets=BUCKETS, registry=registry
+            "monitor_lateness_seconds", "How late a cycle began.", buckets=BUCKETS, registry=to
         )
         self.missed_runs = Counter(
             "monitor_missed_runs",
-            "Cycles left out because the last one still ran.",
+            "Cycles left out, the last still ran or we were late.",
             ("target",),
-            registry=registry,
+            registry=to,
         )
-        self.cycle_errors = Counter(
-            "monitor_cycle_errors", "Cycles that failed by our fault.", registry=registry
-        )
-        self.last_cycle_at = 0.0
+        self.cycle_errors = Counter("monitor_cycle_errors", "Cycles that failed by our fault.", registry=to)
         self._last_cycle = Gauge(
-            "monitor_last_success_timestamp_seconds", "When a cycle last ended well.", registry=registry
+            "monitor_last_success_timestamp_seconds", "When a cycle last ended well.", registry=to
         )
-        self.outbox_waiting = Gauge("monitor_outbox_depth", "Messages waiting to be sent.", registry=registry)
-        self.store_backlog = Gauge("monitor_store_backlog", "Cycles not yet stored.", registry=registry)
-        self.store_errors = Counter(
-            "monitor_store_errors", "Writes to the store that failed.", registry=registry
-        )
+        self.series = Gauge("monitor_series", "Series held in memory.", registry=to)
+
+    def _declare_store(self, to: CollectorRegistry) -> None:
+        self.store_backlog = Gauge("monitor_store_backlog", "Cycles not yet stored.", registry=to)
+        self.store_errors = Counter("monitor_store_errors", "Writes to the store that failed.", registry=to)
         self.store_dropped = Counter(
-            "monitor_store_dropped", "Cycles never stored: the store was away too long.", registry=registry
+            "monitor_store_dropped", "Cycles never stored: it was away too long.", registry=to
         )
-        self.series = Gauge("monitor_series", "Series held in memory.", registry=registry)
+        self.outbox_waiting = Gauge("monitor_outbox_depth", "Messages waiting to be sent.", registry=to)
         self.notifications = Counter(
-            "monitor_notifications", "Messages by outcome.", ("notifier", "outcome"), registry=registry
+            "monitor_notifications", "Messages by outcome.", ("notifier", "outcome"), registry=to
         )
 
     def born(self, target: str, checks: Iterable[str], notifiers: Iterable[str]) -> None:

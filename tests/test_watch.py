@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -229,6 +231,22 @@ def probes_of(agent: Agent, target: str) -> float:
     return next(
         float(each.removeprefix(line)) for each in agent.metrics().splitlines() if each.startswith(line)
     )
+
+
+def test_a_locked_store_delays_the_page_and_is_no_fault_of_the_target(
+    api: Api, agent: Agent, inbox: Inbox, tmp_path: Path
+) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "agent.db", isolation_level=None)) as locker:
+        locker.execute("BEGIN IMMEDIATE")
+        before = probes_of(agent, "api")
+        quiet()
+        assert probes_of(agent, "api") - before >= QUIET / 0.5 - 3
+        api.process.send(signal.SIGKILL)
+        wait_until(lambda: agent.verdicts()["target-down"] == "BREACH", 20, "the verdict")
+        assert inbox.story == []
+        locker.execute("ROLLBACK")
+    wait_until(lambda: inbox.story, 20, "the page")
+    assert inbox.story == [("firing", "target-down")]
 
 
 def test_a_second_agent_on_the_same_port_says_so(api: Api, agent: Agent, process: StartProcess) -> None:

@@ -63,8 +63,8 @@ def summary(alert: Alert) -> str:
     if alert.state is State.RESOLVED:
         ended = alert.resolved_at if alert.resolved_at is not None else alert.last_broken
         lasted = format_duration(ended - alert.since)
-        return f"{alert.key.target}: {alert.title} is good again after {lasted} ({alert.value})"
-    return f"{alert.key.target}: {alert.title} is {alert.value} (alert when {alert.threshold})"
+        return f"{alert.key.target}: {alert.title}: good again after {lasted} ({alert.value})"
+    return f"{alert.key.target}: {alert.title}: {alert.value} (alert when {alert.threshold})"
 
 
 def dedup_key(alert: Alert) -> str:

@@ -6,23 +6,33 @@ import json
 from typing import Any
 
 from monitor.objectives import Objective, Objectives
+from monitor.quantity import Unit, format_duration
 
-UNITS = {"seconds": "s", "ratio": "percentunit", "per_minute": "none", "number": "none"}
+UNITS: dict[Unit, str] = {
+    "seconds": "s",
+    "ratio": "percentunit",
+    "per_minute": "suffix:/min",
+    "number": "none",
+}
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 WHERE = 'job=~"$job", instance=~"$instance"'
-VERDICTS = (("OK", "green"), ("WARN", "orange"), ("BREACH", "red"), ("UNKNOWN", "purple"))
-WIDTH, HALF, HEIGHT = 24, 12, 8
+# The worst last: where two agents watch one target, the worse verdict is shown.
+VERDICTS = (("OK", "green"), ("UNKNOWN", "purple"), ("WARN", "orange"), ("BREACH", "red"))
+TAG = "paciolus"
+TOP, THIRD, HEIGHT = 10, 8, 7
+HEADROOM = 1.25
+"""How far the axis reaches above the limit while the values stay below it."""
 
 
 def overview(objectives: Objectives) -> str:
-    panels = [_verdicts(), _firing(), *map(_panel, range(len(objectives.entries)), objectives)]
+    panels = [_verdicts(), _firing(), _which(), *map(_panel, range(len(objectives)), objectives)]
     for number, panel in enumerate(panels, start=1):
         panel["id"] = number
     dashboard = {
         "uid": "paciolus-overview",
         "title": "Paciolus: overview",
         "description": "Is every objective kept, and what fires? Written from alerts/objectives.yml.",
-        "tags": ["paciolus"],
+        "tags": [TAG],
         "schemaVersion": 39,
         "version": 1,
         "editable": False,
@@ -31,10 +41,15 @@ def overview(objectives: Objectives) -> str:
         "time": {"from": "now-3h", "to": "now"},
         "templating": {"list": _variables()},
         "annotations": {"list": []},
-        "links": [],
+        "links": [_link()],
         "panels": panels,
     }
     return json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
+
+
+def _link() -> dict[str, Any]:
+    """To the other dashboards of the family, keeping time range and variables."""
+    return {"type": "dashboards", "title": "Paciolus", "tags": [TAG], "keepTime": True, "includeVars": True}
 
 
 def _variables() -> list[dict[str, Any]]:
@@ -82,13 +97,13 @@ def _verdicts() -> dict[str, Any]:
     )
     return {
         "type": "state-timeline",
-        "title": "Verdict of each objective",
-        "description": "Red: follow the objective's runbook. Purple: unknown, see why its check is silent.",
+        "title": "Verdict of each objective (gap: the agent is silent)",
+        "description": "Red: follow the objective's runbook. Purple: nobody knows, see why its check is silent.",
         "datasource": DATASOURCE,
-        "gridPos": {"x": 0, "y": 0, "w": 16, "h": 10},
+        "gridPos": {"x": 0, "y": 0, "w": 2 * THIRD, "h": TOP},
         "targets": [_target(f"max by (target, objective) ({scored})", "{{target}} {{objective}}")],
-        "fieldConfig": {"defaults": {"unit": "none", "mappings": [_mapping()]}, "overrides": []},
-        "options": {"showValue": "never", "legend": {"displayMode": "list", "placement": "bottom"}},
+        "fieldConfig": {"defaults": {"unit": "none", "min": 0, "mappings": [_mapping()]}, "overrides": []},
+        "options": {"showValue": "never", "legend": _legend("list")},
     }
 
 
@@ -103,51 +118,95 @@ def _mapping() -> dict[str, Any]:
 
 
 def _firing() -> dict[str, Any]:
+    """Without an agent it is empty: 0 would be a promise that nobody keeps."""
+    firing = f'sum(alert_state{{{WHERE}, state="firing"}}) or 0 * sum(objective_verdict{{{WHERE}}})'
+    panel = _stat("Alerts firing", firing, "firing", no_value="no agent", height=4)
+    panel["description"] = "More than 0: somebody has been told. Purple: no agent was seen."
+    panel["fieldConfig"]["defaults"]["thresholds"] = _steps(("purple", None), ("green", 0), ("red", 1))
+    return panel
+
+
+def _which() -> dict[str, Any]:
+    firing = f'max by (target, alert) (alert_state{{{WHERE}, state="firing"}} == 1)'
+    panel = _stat("Which", firing, "{{target}} {{alert}}", no_value="none", height=TOP - 4, top=4)
+    panel["description"] = (
+        "Each has a runbook of its name; the notification says value, threshold and reason."
+    )
+    panel["fieldConfig"]["defaults"]["thresholds"] = _steps(("text", None), ("red", 1))
+    panel["options"]["textMode"] = "name"
+    return panel
+
+
+def _stat(
+    title: str, expression: str, legend: str, *, no_value: str, height: int, top: int = 0
+) -> dict[str, Any]:
     return {
         "type": "stat",
-        "title": "Alerts firing",
-        "description": "More than 0: somebody has been told. The agent's log says what and why.",
+        "title": title,
         "datasource": DATASOURCE,
-        "gridPos": {"x": 16, "y": 0, "w": 8, "h": 10},
-        "targets": [
-            _target(f'sum(alert_state{{{WHERE}, state="firing"}}) or vector(0)', "firing", instant=True)
-        ],
-        "fieldConfig": {
-            "defaults": {"unit": "none", "min": 0, "thresholds": _steps(("green", None), ("red", 1))},
-            "overrides": [],
-        },
+        "gridPos": {"x": 2 * THIRD, "y": top, "w": THIRD, "h": height},
+        "targets": [_target(expression, legend, instant=True)],
+        "fieldConfig": {"defaults": {"unit": "none", "min": 0, "noValue": no_value}, "overrides": []},
         "options": {"colorMode": "background", "reduceOptions": {"calcs": ["lastNotNull"]}},
     }
 
 
 def _panel(index: int, objective: Objective) -> dict[str, Any]:
-    where = f'{WHERE}, objective="{objective.name}"'
-    defaults: dict[str, Any] = {
-        "unit": UNITS[objective.breach.unit],
-        "min": 0,
-        "thresholds": _limit(objective),
-        "custom": {"thresholdsStyle": {"mode": "line"}, "spanNulls": False},
-    }
-    if objective.breach.unit == "ratio":
-        defaults["max"] = 1
+    row, column = divmod(index, 3)
     return {
         "type": "timeseries",
-        "title": objective.title,
-        "description": f"Broken {objective.breach} ({objective.document}). When red: {objective.runbook}",
+        "title": f"{objective.title}, alert when {objective.breach}",
+        "description": _description(objective),
         "datasource": DATASOURCE,
-        "gridPos": {"x": index % 2 * HALF, "y": 10 + index // 2 * HEIGHT, "w": HALF, "h": HEIGHT},
-        "targets": [_target(f"objective_value{{{where}}}", "{{target}}")],
-        "fieldConfig": {"defaults": defaults, "overrides": []},
-        "options": {
-            "legend": {"displayMode": "table", "placement": "bottom", "calcs": ["mean", "max", "lastNotNull"]}
-        },
+        "gridPos": {"x": column * THIRD, "y": TOP + row * HEIGHT, "w": THIRD, "h": HEIGHT},
+        "targets": [_target(_known_value(objective), "{{target}}")],
+        "fieldConfig": {"defaults": _scale(objective), "overrides": []},
+        "options": {"legend": _legend("table", "mean", "max", "lastNotNull")},
     }
 
 
-def _limit(objective: Objective) -> dict[str, Any]:
-    below, above = ("green", "red") if objective.breach.high_is_bad else ("red", "green")
-    return _steps((below, None), (above, objective.breach.value))
+def _description(objective: Objective) -> str:
+    return (
+        f"Alerts when {objective.breach} for {format_duration(objective.for_)}, measured over "
+        f"{format_duration(objective.window)} ({objective.document}). No line: UNKNOWN. "
+        f"Runbook: {objective.runbook}"
+    )
+
+
+def _known_value(objective: Objective) -> str:
+    """Nothing while UNKNOWN: one of three requests is 33 % and says nothing."""
+    where = f'{WHERE}, objective="{objective.name}"'
+    unknown = f'objective_verdict{{{where}, verdict="UNKNOWN"}} == 1'
+    return f"objective_value{{{where}}} unless ignoring (verdict) ({unknown})"
+
+
+def _scale(objective: Objective) -> dict[str, Any]:
+    """The threshold is always in sight, however far below it the values are."""
+    unit = objective.breach.unit
+    highest = {"max": 1} if unit == "ratio" else {}
+    reach = {} if highest else {"axisSoftMax": HEADROOM * objective.breach.value}
+    return {
+        "unit": UNITS[unit],
+        "min": 0,
+        **highest,
+        "noValue": "UNKNOWN: too little data to judge",
+        "thresholds": _limits(objective),
+        "custom": {"thresholdsStyle": {"mode": "line"}, "spanNulls": False, **reach},
+    }
+
+
+def _limits(objective: Objective) -> dict[str, Any]:
+    limit, warn = objective.breach.value, objective.warn
+    if not objective.breach.high_is_bad:
+        middle = [("orange", limit)] if warn else []
+        return _steps(("red", None), *middle, ("green", warn.value if warn else limit))
+    middle = [("orange", warn.value)] if warn else []
+    return _steps(("green", None), *middle, ("red", limit))
 
 
 def _steps(*steps: tuple[str, float | None]) -> dict[str, Any]:
     return {"mode": "absolute", "steps": [{"color": colour, "value": value} for colour, value in steps]}
+
+
+def _legend(mode: str, *calculations: str) -> dict[str, Any]:
+    return {"showLegend": True, "displayMode": mode, "placement": "bottom", "calcs": list(calculations)}

@@ -84,3 +84,17 @@ def test_sentry_is_silent_unless_it_is_told_where(monkeypatch: pytest.MonkeyPatc
     options = sentry_sdk.get_client().options
     assert (options["environment"], options["traces_sample_rate"]) == ("production", 0.1)
     assert not options["send_default_pii"]
+
+
+def test_a_store_that_cannot_be_opened_is_said_in_one_line(
+    monitor_yml: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (monitor_yml.parent / "agent.db").write_text("this is no database, whatever it is called")
+    monitor_yml.write_text(
+        MONITOR_YML.format(interval="30s") + "database: sqlite:///agent.db\nlisten: 127.0.0.1:0\n"
+    )
+    monkeypatch.setattr("sys.argv", ["paciolus-monitor", "run"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "monitor.yml: database: file is not a database"
