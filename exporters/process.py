@@ -128,8 +128,9 @@ def cpu_seconds(process: psutil.Process) -> float:
 
 def memory_bytes(process: psutil.Process) -> int:
     """Its share of every page (PSS), so that pages shared after a fork count once; else its resident size."""
-    with contextlib.suppress(psutil.AccessDenied, AttributeError):  # not ours; a kernel without smaps
-        return process.memory_full_info().pss
+    with contextlib.suppress(psutil.AccessDenied):
+        memory = process.memory_full_info()
+        return getattr(memory, "pss", memory.rss)
     return process.memory_info().rss
 
 

@@ -8,7 +8,8 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -110,7 +111,7 @@ class Agent:
             await asyncio.sleep(FORGET_EVERY)
             self._memory.forget_dead(self._clock())
 
-    async def _stop(self, tasks: Iterable[asyncio.Task[object]]) -> None:
+    async def _stop(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
         """What was seen is stored; what is not yet sent stays in the outbox for the next start."""
         await self._schedule.stop()
         with contextlib.suppress(TimeoutError):
@@ -118,7 +119,7 @@ class Agent:
                 await self._recorder.flush()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait(tasks, timeout=LAST_WORDS)
         await self._prober.close()
         for notifier in self._notifiers.values():
             await notifier.close()

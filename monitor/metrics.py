@@ -115,7 +115,7 @@ class AgentMetrics:
         """Shows exactly these alerts of the target; one that ended goes to 0 and not away."""
         current = {alert.key: alert.state for alert in alerts}
         shown = self._shown.setdefault(target, set())
-        shown |= current.keys()
+        shown.update(current)
         for key in shown:
             for state in (State.PENDING, State.FIRING):
                 self._alert.labels(target, key.check, key.name, state).set(current.get(key) is state)

@@ -68,15 +68,19 @@ def alertmanager(at_end: ExitStack, tmp_path: Path) -> StartServer:
     return lambda config, *flags: at_end.enter_context(run_alertmanager(config, tmp_path, *flags))
 
 
-@pytest.fixture
-def process(at_end: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> StartProcess:
+def process_starter(at_end: ExitStack, folders: pytest.TempPathFactory) -> StartProcess:
     def start(*argv: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Process:
-        log = tmp_path_factory.mktemp("process") / "output"
+        log = folders.mktemp("process") / "output"
         started = Process(*argv, log=log, env=env, cwd=cwd)
         at_end.callback(started.stop)
         return started
 
     return start
+
+
+@pytest.fixture
+def process(at_end: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> StartProcess:
+    return process_starter(at_end, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

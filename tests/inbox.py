@@ -24,8 +24,10 @@ class Inbox:
     def __init__(self, url: str) -> None:
         self.url = url
         self.notices: list[Notice] = []
+        self.bodies: list[dict[str, Any]] = []
 
     def take(self, body: dict[str, Any]) -> None:
+        self.bodies.append(body)
         for alert in body["alerts"]:
             labels = alert["labels"]
             self.notices.append(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -20,82 +17,11 @@ import pytest
 from tests.conftest import StartProcess
 from tests.hostile import hostile_server
 from tests.inbox import Inbox, run_inbox
-from tests.servers import Process, free_port, wait_until
+from tests.running import Agent, Api
+from tests.servers import wait_until
 
-SHORTENED = 60
 QUIET = 4.0
 """Seconds in which nothing more may arrive; no-data notices would be due after 5."""
-
-
-class Api:
-    """The shipped API under uvicorn; `no_metrics` is a file that closes /metrics alone while it exists."""
-
-    def __init__(self, start: StartProcess, folder: Path) -> None:
-        self._start, self._folder, self.port = start, folder, free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.no_metrics = folder / "no-metrics"
-        self.process = self.start()
-
-    def start(self) -> Process:
-        self.process = self._start(
-            *(sys.executable, "-m", "uvicorn", "--factory", "tests.api_behind_gate:create"),
-            f"--port={self.port}",
-            env={
-                "DATABASE_URL": f"sqlite:///{self._folder / 'api.db'}",
-                "GATE": str(self.no_metrics),
-            },
-        )
-        self.process.wait_for(self.url + "/health")
-        return self.process
-
-
-class Agent:
-    def __init__(
-        self,
-        start: StartProcess,
-        folder: Path,
-        inbox: Inbox,
-        targets: dict[str, str],
-        interval: str = "500ms",
-        shorten: int = SHORTENED,
-    ) -> None:
-        self._start, self.port = start, free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.config = folder / "monitor.yml"
-        checks = {
-            "health": {"probe": "http", "path": "/health"},
-            "metrics": {"probe": "scrape", "path": "/metrics"},
-        }
-        settings = {
-            "listen": f"127.0.0.1:{self.port}",
-            "database": f"sqlite:///{folder / 'agent.db'}",
-            "shorten_windows": shorten,
-            "targets": [
-                {"name": name, "url": url, "interval": interval, "checks": checks}
-                for name, url in targets.items()
-            ],
-            "notify": {"on-call": {"kind": "webhook", "url": inbox.url}, "log": {"kind": "log"}},
-        }
-        self.config.write_text(json.dumps(settings))
-        self.process = self.start()
-
-    def start(self) -> Process:
-        self.process = self._start(sys.executable, "-m", "monitor", "run", "--config", self.config)
-        self.process.wait_for(self.url + "/-/healthy")
-        return self.process
-
-    def status(self) -> Any:
-        with urllib.request.urlopen(self.url + "/api/v1/status", timeout=5) as answer:
-            return json.load(answer)
-
-    def verdicts(self, target: str = "api") -> dict[str, str]:
-        return {
-            each["name"]: each["verdict"] for each in self.status()["objectives"] if each["target"] == target
-        }
-
-    def metrics(self) -> str:
-        with urllib.request.urlopen(self.url + "/metrics", timeout=5) as answer:
-            return str(answer.read().decode())
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ The transaction that stored a transition (monitor/history.py) put its messages t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import defaultdict
@@ -56,10 +57,10 @@ class Outbox:
             while True:
                 self._woken.clear()
                 await self._look(sending)
-                try:
-                    await asyncio.wait_for(self._woken.wait(), LOOK_EVERY)
-                except TimeoutError:
-                    continue
+                # Not wait_for: Python 3.11's swallows a cancellation that comes together with the wake-up.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_EVERY):
+                        await self._woken.wait()
 
     async def send_due(self) -> None:
         """Tries once whatever is due."""

@@ -98,7 +98,7 @@ def _verdicts() -> dict[str, Any]:
     return {
         "type": "state-timeline",
         "title": "Verdict of each objective (gap: the agent is silent)",
-        "description": "Red: follow the objective's runbook. Purple: nobody knows, see why its check is silent.",
+        "description": "Red: follow its runbook. Purple: nobody knows, see why its check brings nothing.",
         "datasource": DATASOURCE,
         "gridPos": {"x": 0, "y": 0, "w": 2 * THIRD, "h": TOP},
         "targets": [_target(f"max by (target, objective) ({scored})", "{{target}} {{objective}}")],
@@ -121,14 +121,14 @@ def _firing() -> dict[str, Any]:
     """Without an agent it is empty: 0 would be a promise that nobody keeps."""
     firing = f'sum(alert_state{{{WHERE}, state="firing"}}) or 0 * sum(objective_verdict{{{WHERE}}})'
     panel = _stat("Alerts firing", firing, "firing", no_value="no agent", height=4)
-    panel["description"] = "More than 0: somebody has been told. Purple: no agent was seen."
+    panel["description"] = "More than 0: somebody has been told. No number: no agent was seen."
     panel["fieldConfig"]["defaults"]["thresholds"] = _steps(("purple", None), ("green", 0), ("red", 1))
     return panel
 
 
 def _which() -> dict[str, Any]:
     firing = f'max by (target, alert) (alert_state{{{WHERE}, state="firing"}} == 1)'
-    panel = _stat("Which", firing, "{{target}} {{alert}}", no_value="none", height=TOP - 4, top=4)
+    panel = _stat("Firing now", firing, "{{target}} {{alert}}", no_value="none seen", height=TOP - 4, top=4)
     panel["description"] = (
         "Each has a runbook of its name; the notification says value, threshold and reason."
     )
@@ -153,15 +153,40 @@ def _stat(
 
 def _panel(index: int, objective: Objective) -> dict[str, Any]:
     row, column = divmod(index, 3)
-    return {
-        "type": "timeseries",
+    drawn = _line(objective) if objective.breach.high_is_bad else _number(objective)
+    return drawn | {
         "title": f"{objective.title}, alert when {objective.breach}",
         "description": _description(objective),
         "datasource": DATASOURCE,
         "gridPos": {"x": column * THIRD, "y": TOP + row * HEIGHT, "w": THIRD, "h": HEIGHT},
+    }
+
+
+def _line(objective: Objective) -> dict[str, Any]:
+    """The threshold is always in sight, however far below it the values are."""
+    scale = _scale(objective)
+    reach = {} if "max" in scale else {"axisSoftMax": HEADROOM * objective.breach.value}
+    look = {
+        "thresholds": _limits(objective),
+        "color": {"mode": "shades", "fixedColor": "blue"},
+        "custom": {"lineWidth": 2, "thresholdsStyle": {"mode": "line"}, "spanNulls": False, **reach},
+    }
+    return {
+        "type": "timeseries",
         "targets": [_target(_known_value(objective), "{{target}}")],
-        "fieldConfig": {"defaults": _scale(objective), "overrides": []},
+        "fieldConfig": {"defaults": scale | look, "overrides": []},
         "options": {"legend": _legend("table", "mean", "max", "lastNotNull")},
+    }
+
+
+def _number(objective: Objective) -> dict[str, Any]:
+    """99.9 % and 99.8 % are the same line on an axis from 0 to 1, and the same "100%" in a legend."""
+    look = {"decimals": 3, "thresholds": _limits(objective)}
+    return {
+        "type": "stat",
+        "targets": [_target(_known_value(objective), "{{target}}", instant=True)],
+        "fieldConfig": {"defaults": _scale(objective) | look, "overrides": []},
+        "options": {"colorMode": "background", "reduceOptions": {"calcs": ["lastNotNull"]}},
     }
 
 
@@ -181,27 +206,18 @@ def _known_value(objective: Objective) -> str:
 
 
 def _scale(objective: Objective) -> dict[str, Any]:
-    """The threshold is always in sight, however far below it the values are."""
     unit = objective.breach.unit
     highest = {"max": 1} if unit == "ratio" else {}
-    reach = {} if highest else {"axisSoftMax": HEADROOM * objective.breach.value}
-    return {
-        "unit": UNITS[unit],
-        "min": 0,
-        **highest,
-        "noValue": "UNKNOWN: too little data to judge",
-        "thresholds": _limits(objective),
-        "custom": {"thresholdsStyle": {"mode": "line"}, "spanNulls": False, **reach},
-    }
+    return {"unit": UNITS[unit], "min": 0, **highest, "noValue": "UNKNOWN: no data, or too little to judge"}
 
 
 def _limits(objective: Objective) -> dict[str, Any]:
     limit, warn = objective.breach.value, objective.warn
-    if not objective.breach.high_is_bad:
-        middle = [("orange", limit)] if warn else []
-        return _steps(("red", None), *middle, ("green", warn.value if warn else limit))
-    middle = [("orange", warn.value)] if warn else []
-    return _steps(("green", None), *middle, ("red", limit))
+    if objective.breach.high_is_bad:
+        return _steps(("green", None), *([("orange", warn.value)] if warn else []), ("red", limit))
+    # The first step is also the colour of "no value".
+    warned = [("orange", limit), ("green", warn.value)] if warn else [("green", limit)]
+    return _steps(("purple", None), ("red", 0), *warned)
 
 
 def _steps(*steps: tuple[str, float | None]) -> dict[str, Any]:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from exporters.http import Request
+from monitor.alerting import Alert, Key, State
 from monitor.config import CheckConfig, NotifierConfig, Target
 from monitor.objectives import NoData, Objective
 from monitor.quantity import parse_threshold
 from monitor.selector import parse_selector
 from monitor.slis import Gauge
+
+FIRING = Alert(
+    key=Key("error-rate", "api", "metrics"),
+    state=State.FIRING,
+    since=100.25,
+    last_broken=160.5,
+    severity="page",
+    title="Server errors (5xx / all requests)",
+    value="7.1 %",
+    threshold="above 5 %",
+    reason="71 of 1000 requests in the last 5 min",
+    runbook="docs/runbooks/error-rate.md",
+    fired_at=160.5,
+)
+RESOLVED = replace(FIRING, state=State.RESOLVED, resolved_at=300.0)
 
 
 def objective(name: str, **changes: Any) -> Objective:

@@ -15,23 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from monitor import history
-from monitor.alerting import Alert, Key, State
+from monitor.alerting import Key, State
 from monitor.history import Entry, History, Message, ProbeRow
-
-FIRING = Alert(
-    key=Key("error-rate", "api", "metrics"),
-    state=State.FIRING,
-    since=100.25,
-    last_broken=160.5,
-    severity="page",
-    title="Server errors (5xx / all requests)",
-    value="7.1 %",
-    threshold="above 5 %",
-    reason="71 of 1000 requests in the last 5 min",
-    runbook="docs/runbooks/error-rate.md",
-    fired_at=160.5,
-)
-RESOLVED = replace(FIRING, state=State.RESOLVED, resolved_at=300.0)
+from tests.monitor.making import FIRING
 
 
 def probe(at: float, reason: str = "ok", **changes: object) -> ProbeRow:

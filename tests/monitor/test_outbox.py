@@ -353,3 +353,12 @@ def locked(file: Path) -> Iterator[None]:
     with contextlib.closing(sqlite3.connect(file)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
+
+
+async def test_a_stop_that_comes_together_with_a_wake_up_is_a_stop(office: PostOffice) -> None:
+    running = asyncio.create_task(office.outbox.run())
+    await asyncio.sleep(0.2)
+    office.outbox.wake()
+    running.cancel()
+    done, _ = await asyncio.wait([running], timeout=5)
+    assert done
