@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from monitor import earlystop  # isort: split
+
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -20,6 +23,8 @@ from monitor.objectives import Objectives, load_objectives, shortened
 from monitor.quantity import format_duration
 from monitor.resources import resource
 from monitor.yamlfile import ConfigError, Mistake, load_yaml
+
+earlystop.all_imported()
 
 USAGE = 2
 DEFAULT_CONFIG = Path("monitor.yml")
@@ -220,6 +225,9 @@ def main() -> None:
     except ConfigError as error:
         errors.print(str(error), style="red", markup=False)
         sys.exit(USAGE)
+    except KeyboardInterrupt:
+        errors.print("Stopped.")
+        sys.exit(128 + signal.SIGINT)
 
 
 if __name__ == "__main__":

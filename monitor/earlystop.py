@@ -1,4 +1,4 @@
-"""Imported before everything else: a Ctrl-C while the rest is still being imported ends without a traceback."""
+"""Imported before everything else: a Ctrl-C while the rest is being imported leaves no traceback."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""The demo's own application factory: the shipped API with 400 MB of memory, which it can be made to fill."""
+"""The demo's own application factory: the shipped API with 500 MB of memory, which it can be made to fill."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
 from pathlib import Path
 
+import psutil
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
@@ -15,10 +15,10 @@ from prometheus_client.registry import Collector
 from app.main import create_app
 from exporters.process import ProcessTree
 
-MEMORY_LIMIT = 400_000_000
+MEMORY_LIMIT = 500_000_000
 FOLDER = "DEMO_API_FOLDER"
 BALLAST = "ballast"
-"""A file in the folder: its text is how many megabytes the API holds for nothing."""
+"""A file in the folder: its text is how large the process is to be, in megabytes."""
 
 
 def create() -> FastAPI:
@@ -45,11 +45,21 @@ class SmallMachine(CollectorRegistry):
 
 
 def carry_ballast(file: Path, every: float = 0.25) -> None:
-    held = bytearray()
+    """Keeps the process at the size that the file asks for, in megabytes; without a number there, lets go."""
+    process, asked = psutil.Process(), 0
+    ballast: list[bytes] = []
     while True:
-        wanted = 0
-        with contextlib.suppress(OSError, ValueError):
-            wanted = min(int(file.read_text()), 2 * MEMORY_LIMIT // 1_000_000) * 1_000_000
-        if wanted != len(held):
-            held = bytearray(b"\1") * wanted
+        wanted = _megabytes(file)
+        if wanted != asked:
+            ballast.clear()
+            ballast.append(b"\1" * max(wanted * 1_000_000 - process.memory_info().rss, 0))
+            asked = wanted
         time.sleep(every)
+
+
+def _megabytes(file: Path) -> int:
+    """At most what the machine is said to have."""
+    try:
+        return min(int(file.read_text()), MEMORY_LIMIT // 1_000_000)
+    except (OSError, ValueError):
+        return 0

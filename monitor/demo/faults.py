@@ -20,7 +20,7 @@ WRONG_LOGINS_PER_SECOND = 4
 STORM_BOUND = 40
 """Wrong logins that may wait for an answer at the same time."""
 CROWD = 12
-BALLAST_MEGABYTES = 220
+LARGE_MEGABYTES = 480
 API_READY_WITHIN = 20.0
 
 
@@ -123,13 +123,13 @@ class LostTable:
 
 
 class ShortOfMemory:
-    says: ClassVar[str] = f"memory: the API holds {BALLAST_MEGABYTES} MB more, of the 400 MB that it may have"
+    says: ClassVar[str] = f"memory: the API grows to {LARGE_MEGABYTES} MB, of the 500 MB that it may have"
 
     def __init__(self, scene: Scene) -> None:
         self._ballast = scene.ballast
 
     async def begin(self) -> None:
-        self._ballast.write_text(str(BALLAST_MEGABYTES))
+        self._ballast.write_text(str(LARGE_MEGABYTES))
 
     async def end(self) -> None:
         self._ballast.write_text("0")

@@ -15,6 +15,7 @@ INDENT = " " * 20
 class Lines:
     def __init__(self, board: Board) -> None:
         self._board = board
+        self._verdicts: list[str] = []
 
     def __enter__(self) -> Self:
         self.say(f"Paciolus Monitor, live demo on this machine. {TERMS}")
@@ -31,9 +32,14 @@ class Lines:
         self.say(f"Ready: API {board.api_url}, agent {board.agent_url}, inbox {board.inbox_url}")
 
     def announce(self) -> None:
+        """The objectives as well, when one of them has another verdict than last time."""
         self.say(self._board.phase)
-        for line in objective_lines(self._board):
-            write(f"{INDENT}{line}")
+        known = self._board.objectives()
+        verdicts = [known[name]["verdict"] for name in SHOWN if name in known]
+        if verdicts != self._verdicts:
+            self._verdicts = verdicts
+            for line in objective_lines(self._board):
+                write(f"{INDENT}{line}")
 
     def arrived(self, notice: Notice) -> None:
         self.say(f"{notice.status.upper():8}  {notice.summary}")

@@ -164,16 +164,16 @@ def _shown(board: Board) -> list[dict[str, Any]]:
 def _alerts(board: Board) -> RenderableType:
     alerts = board.alerts()
     if not alerts:
-        return Text.assemble(_heading("ALERTS"), "  ", ("none", "green"))
+        return Text.assemble(_heading("ALERT"), "  ", ("none", "green"))
     table = Table.grid(padding=(0, 2))
-    table.add_row(_heading("ALERTS"))
+    table.add_row(*map(_heading, ("ALERT", "STATE", "SINCE", "SEVERITY")))
     now = float((board.status or {}).get("now", 0))
     for alert in alerts:
         since = datetime.fromtimestamp(alert["since"])  # noqa: DTZ006 - the reader's own clock
-        age = f"since {since:%H:%M:%S} ({now - alert['since']:.0f} s)"
+        age = f"{since:%H:%M:%S} ({now - alert['since']:.0f} s)"
         state = Text(f" {alert['state'].upper()} ", STYLES[alert["state"]])
         good = board.objectives().get(alert["name"], {}).get("verdict") in ("OK", "WARN")
-        hopeful = Text("value is good again" if good else "", "green")
+        hopeful = Text("good again" if good else "", "green")
         table.add_row(Text(alert["title"]), state, Text(age), Text(alert["severity"]), hopeful)
     return table
 

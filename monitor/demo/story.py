@@ -30,6 +30,7 @@ class Story:
     faults: Faults
     announce: Announce
     missing: list[str] = field(default_factory=list)
+    surprises: list[str] = field(default_factory=list)
     over: bool = False
     seconds: dict[str, dict[str, float]] = field(default_factory=lambda: {name: {} for name in PAGES})
 
@@ -38,6 +39,7 @@ class Story:
         if await self._healthy():
             await self._paged()
             await self._resolved()
+        self.surprises = sorted(self.board.arrived("firing") - PAGES.keys())
         self.over = True
 
     async def _healthy(self) -> bool:
@@ -51,7 +53,8 @@ class Story:
 
     async def _paged(self) -> None:
         for fault in PAGES.values():
-            await self.faults.begin(fault)
+            if fault not in self.faults.on:  # somebody at another terminal may have a hand in it
+                await self.faults.begin(fault)
         said = "; ".join(FAULTS[fault].says for fault in PAGES.values())
         self.announce(f"Broken from outside: {said}")
         self.missing += await self._within(PAGED_WITHIN, self._not_paged, "firing")
@@ -61,7 +64,7 @@ class Story:
 
     async def _resolved(self) -> None:
         for fault in PAGES.values():
-            if fault in self.faults.on:  # somebody at another terminal may have healed it
+            if fault in self.faults.on:
                 await self.faults.end(fault)
         self.announce("Healed: both faults are gone; the alerts end when their windows are good again")
         self.missing += await self._within(RESOLVED_WITHIN, self._not_resolved, "resolved")
@@ -115,8 +118,7 @@ class Story:
         """For the end of a log: what happened to each alert, what was missing, and what nobody expected."""
         lines = [_course(name, self.seconds[name]) for name in PAGES if "firing" in self.seconds[name]]
         lines += [f"MISSING   {each}" for each in self.missing]
-        surprises = sorted(self.board.arrived("firing") - PAGES.keys())
-        lines += [f"ALSO      {name} fired, which is not part of the story" for name in surprises]
+        lines += [f"ALSO      {name} fired, which is not part of the story" for name in self.surprises]
         return lines
 
 
