@@ -26,14 +26,31 @@ def histogram(
 ) -> ObserverOf:
     """Register a histogram; an observer's series are at 0 from the moment when it is first asked for.
 
-    In multiprocess mode the values live in prometheus_client's mapped files, so its own Histogram keeps them.
+    In multiprocess mode the values live in prometheus_client's mapped files, so its own Histogram keeps them,
+    each amount made `addable`.
     """
     if values.ValueClass is not values.MutexValue:
         shared = Histogram(name, documentation, labels, buckets=buckets, registry=registry)
-        return lambda *label_values: shared.labels(*label_values).observe
+        return lambda *label_values: _of_addable(shared.labels(*label_values).observe)
     own = _Histogram(name, documentation, labels, buckets)
     registry.register(own)
     return own.observer
+
+
+def _of_addable(observe: Observe) -> Observe:
+    return lambda amount: observe(addable(amount))
+
+
+def addable(amount: float) -> float:
+    """To the nearest multiple of 2**-24 (of a second: 60 ns); sums of such are exact up to 2**29 (17 years).
+
+    So they are the same in whatever order the files of several workers are added. Else a sum may come out
+    lower in its last digit than before, when a worker ends, and Prometheus takes that for a restart.
+    """
+    return amount + _STEPS_OF_2_TO_MINUS_24 - _STEPS_OF_2_TO_MINUS_24
+
+
+_STEPS_OF_2_TO_MINUS_24 = 2.0**28  # the floats of this size have them
 
 
 class _Histogram(Collector):

@@ -19,6 +19,8 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry, Pool, PoolProxiedConnection, QueuePool
 
+from exporters.histogram import addable
+
 BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0)
 """Seconds, up to SQLAlchemy's default pool_timeout."""
 
@@ -102,7 +104,7 @@ class _PoolMetrics:
             self._timeouts.inc()
             raise
         finally:
-            self._wait.observe(perf_counter() - started)
+            self._wait.observe(addable(perf_counter() - started))
             if exhausted:
                 self._waiters.dec()
             self._publish()

@@ -199,6 +199,32 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Total:
+    """Events since the target was started, from counters: the sum of the newest values within the window.
+
+    For what must never happen at all. An increase can be missed, by an agent that was away or has just been
+    started; a counter above zero is still there when it looks.
+    """
+
+    counter: SelectorField
+
+    units: ClassVar[frozenset[str]] = frozenset({"number"})
+    lingers: ClassVar[float] = 0.0
+
+    @property
+    def reads(self) -> tuple[Selector, ...]:
+        return (self.counter,)
+
+    def measure(self, series: TargetSeries, window: float, now: float) -> Measurement:
+        values = _in_window(series.select(self.counter), window, now)
+        if not values:
+            return ABSENT
+        total = sum(each[-1] for each in values)
+        basis = f"{_count(total)} since the target started, seen"
+        return Measurement(_number(total), sum(map(len, values)), basis)
+
+
+@dataclass(frozen=True, slots=True)
 class Availability:
     """The share of probes that succeeded within the window."""
 
@@ -262,6 +288,7 @@ SLI_KINDS: dict[str, type[Sli]] = {
     "quantile": Quantile,
     "rate": Rate,
     "ratio": Ratio,
+    "total": Total,
     "utilisation": Utilisation,
 }
 

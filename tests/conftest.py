@@ -98,6 +98,11 @@ def chromium() -> Path:
     return require_program("chromium", "chromium-browser", "google-chrome")
 
 
+@pytest.fixture(scope="session")
+def strace() -> Path:
+    return require_program("strace")
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
     """Last of all summaries, so that it cannot be overlooked."""

@@ -15,11 +15,14 @@ from tests.servers import Process, free_port
 SHORTENED = 60
 
 
+BEHIND_GATE = "tests.api_behind_gate:create"
+
+
 class Api:
     """The shipped API under uvicorn; `no_metrics` is a file that closes /metrics alone while it exists."""
 
-    def __init__(self, start: StartProcess, folder: Path) -> None:
-        self._start, self.port = start, free_port()
+    def __init__(self, start: StartProcess, folder: Path, factory: str = BEHIND_GATE) -> None:
+        self._start, self._factory, self.port = start, factory, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = folder / "api.db"
         self.no_metrics = folder / "no-metrics"
@@ -27,7 +30,7 @@ class Api:
 
     def start(self) -> Process:
         self.process = self._start(
-            *(sys.executable, "-m", "uvicorn", "--factory", "tests.api_behind_gate:create"),
+            *(sys.executable, "-m", "uvicorn", "--factory", self._factory),
             f"--port={self.port}",
             env={
                 "DATABASE_URL": f"sqlite:///{self.database}",

@@ -50,7 +50,7 @@ def test_a_server_that_refuses_its_config_says_why(prometheus: StartServer) -> N
         prometheus("scrape_konfigs: []")
 
 
-@pytest.mark.parametrize("name", ["promtool", "amtool", "chromium"])
+@pytest.mark.parametrize("name", ["promtool", "amtool", "chromium", "strace"])
 def test_tools_run(name: str, request: pytest.FixtureRequest) -> None:
     tool: Path = request.getfixturevalue(name)
     assert subprocess.run([tool, "--version"], capture_output=True, timeout=30, check=False).returncode == 0

@@ -37,7 +37,7 @@ def load(folder: Path, *entries: str) -> Objectives:
 
 
 def test_the_documented_thresholds_are_the_documented_ones(documented: Objectives) -> None:
-    """Operations document, §9.2, §5.2, §16.3 and executive summary."""
+    """Operations document, §9.2, §5.2, §14.1, §16.3 and executive summary."""
     assert {objective.name: str(objective.breach) for objective in documented} == {
         "target-down": "at least 3",
         "health-latency": "above 200 ms",
@@ -46,6 +46,7 @@ def test_the_documented_thresholds_are_the_documented_ones(documented: Objective
         "pool-usage": "above 80 %",
         "memory-usage": "above 85 %",
         "failed-logins": "above 100/min",
+        "zero-storage": "above 0",
         "availability": "below 99.9 %",
         "availability-burn-1h": "at least 14.4",
         "availability-burn-6h": "at least 6",
@@ -82,6 +83,7 @@ PARAMETERS = {
     "quantile": ("{kind: quantile, histogram: http_request_duration_seconds, q: 95%}", "above 3s"),
     "rate": ("{kind: rate, counter: auth_login_failures_total, per: 1m}", "above 100/min"),
     "ratio": ("{kind: ratio, bad: 'x_total{status=~\"5..\"}', total: x_total}", "above 5%"),
+    "total": ("{kind: total, counter: zero_storage_violations_total}", "above 0"),
     "utilisation": ("{kind: utilisation, used: db_pool_checked_out, capacity: db_pool_size}", "above 80%"),
 }
 

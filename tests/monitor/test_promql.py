@@ -189,6 +189,7 @@ FULL = f"{summed('max_over_time', GAUGE)} / ({summed('max_over_time', CAPACITY)}
         (slis.GaugeQuantile(GAUGE, 0.5), "max by (case) (quantile_over_time(0.5, g[5m]))"),
         (slis.Utilisation(GAUGE, CAPACITY), FULL),
         (slis.Rate(REQUESTS, per=60.0), f"60 * {summed('rate', REQUESTS)}"),
+        (slis.Total(REQUESTS), summed("last_over_time", REQUESTS)),
         (slis.Ratio(FAILED, REQUESTS), f"{FAILED_OR_NONE} / {summed('rate', REQUESTS)}"),
         (slis.Availability(PROBES), available("5m")),
         (slis.BurnRate(PROBES, slo=0.9, short_window=60.0, minimum_failures=0), BOTH_BURN),

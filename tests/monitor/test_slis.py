@@ -21,6 +21,7 @@ from monitor.slis import (
     Rate,
     Ratio,
     Sli,
+    Total,
     Utilisation,
 )
 
@@ -34,6 +35,7 @@ EVERY_KIND: list[Sli] = [
     Ratio(BAD, ALL),
     Utilisation(M, N),
     Rate(M, 60.0),
+    Total(M),
     Availability(M),
     BURN,
 ]
@@ -177,6 +179,19 @@ def test_rate_is_the_sum_of_all_reasons_and_survives_a_restart() -> None:
 
 def test_one_scrape_is_no_rate_yet() -> None:
     assert Rate(M, per=60.0).measure(scraped(500.0), 300.0, 10.0) == ABSENT
+
+
+def test_total_is_there_at_the_first_scrape_and_adds_up_all_kinds() -> None:
+    target = scraped(2.0, kind="open")
+    scraped(1.0, into=target, kind="tempfile")
+    measured = Total(M).measure(target, 120.0, 0.0)
+    assert (measured.value, measured.samples, measured.basis) == (3.0, 2, "3 since the target started, seen")
+
+
+def test_total_ends_with_the_process_that_counted() -> None:
+    target = scraped(0.0, 2.0, 2.0, 0.0, 0.0)
+    assert Total(M).measure(target, 120.0, 20.0).value == 2.0
+    assert Total(M).measure(target, 120.0, 30.0).value == 0.0
 
 
 def test_availability_is_the_share_of_good_probes() -> None:
