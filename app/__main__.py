@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import uvicorn
@@ -15,7 +16,14 @@ def main() -> None:
         settings = Settings.load()
     except SettingsError as mistakes:
         sys.exit(str(mistakes))
-    uvicorn.run(create_app(settings), host=settings.api_host, port=settings.listen_port)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.api_host,
+        port=settings.listen_port,
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
+        server_header=False,
+        forwarded_allow_ips=list(settings.forwarded_allow_ips),
+    )
 
 
 if __name__ == "__main__":

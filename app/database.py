@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -10,11 +12,12 @@ from concurrent.futures import Future
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
-from sqlalchemy import Engine, QueuePool, create_engine, event, text
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.models import Base
+from app import migrations
+from app.deadlines import DeadlinePool, patient
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -24,11 +27,13 @@ logger = logging.getLogger(__name__)
 BUSY_TIMEOUT = 5.0
 """Seconds that a SQLite write waits for another writer; readers never wait, thanks to the write-ahead log."""
 
-_SCHEMA_LOCK = 0x7061_6369  # any constant: workers that start together take the same advisory lock
+GRACE = 0.5
+"""Seconds that a server has to say that it cancelled a statement itself, before its connection is closed."""
+LONGEST_IDLE_TRANSACTION = 60
+"""Seconds; a worker that froze in the middle of one does not keep its locks for ever."""
 
-# libpq's own deadlines: without them a database behind a dead network holds a thread for 15 minutes and more.
-_POSTGRES_ARGS = {
-    "connect_timeout": 3,
+# What TCP itself can notice: a peer that is gone. Without them that takes 15 minutes and more.
+_KEEPALIVES = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
@@ -42,18 +47,38 @@ def make_engine(settings: Settings) -> Engine:
     sqlite = settings.url.get_backend_name() == "sqlite"
     engine = create_engine(
         settings.url,
-        poolclass=QueuePool,
+        poolclass=DeadlinePool,
         pool_size=settings.db_pool_size,
         max_overflow=settings.db_max_overflow,
         pool_recycle=settings.db_pool_recycle,
         pool_timeout=settings.db_pool_timeout,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args=_SQLITE_ARGS if sqlite else _POSTGRES_ARGS,
+        connect_args=_SQLITE_ARGS if sqlite else _postgres_args(settings.url, settings.db_statement_timeout),
     )
     if sqlite:
         event.listen(engine, "connect", _configure_sqlite)
+    else:
+        event.listen(engine, "do_connect", _introduce)
     return engine
+
+
+def _postgres_args(url: URL, statement_timeout: float) -> dict[str, Any]:
+    limits = {
+        "statement_timeout": statement_timeout,
+        "idle_in_transaction_session_timeout": LONGEST_IDLE_TRANSACTION,
+    }
+    options = [f"-c {name}={seconds * 1000:.0f}" for name, seconds in limits.items()]
+    return {
+        **_KEEPALIVES,
+        "connection_factory": patient(statement_timeout + GRACE),
+        "options": " ".join([*options, str(url.query.get("options", ""))]),
+    }
+
+
+def _introduce(_dialect: object, _record: object, _args: object, parameters: dict[str, Any]) -> None:
+    # With each connection: the engine may be older than the fork that made this worker.
+    parameters.setdefault("application_name", f"paciolus-api/{os.getpid()}@{socket.gethostname()}"[:63])
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -62,15 +87,14 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def init_db(engine: Engine) -> None:
-    """Create the tables that are missing. Safe in several processes at once: one creates, the others wait."""
-    with engine.begin() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            connection.execute(text("SET LOCAL lock_timeout = '5s'"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
-        Base.metadata.create_all(connection)
+    """Bring an empty or older database to this release. Safe in several processes at once."""
+    revision = migrations.current(engine)
+    if revision == migrations.head():
+        return
+    if revision and not migrations.is_known(revision):
+        logger.warning("the database is at revision %s of a newer release, and is left there", revision)
+        return
+    migrations.upgrade(engine)
 
 
 def in_own_thread(call: Callable[[], T]) -> Future[T]:
@@ -88,7 +112,7 @@ def in_own_thread(call: Callable[[], T]) -> Future[T]:
 
 
 class Schema:
-    """Makes the tables in the background until that succeeds, so that the API starts without a database."""
+    """Brings the tables to this release in the background, so that the API starts without a database."""
 
     def __init__(self, engine: Engine, retry: float = 2.0) -> None:
         self._engine = engine

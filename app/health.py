@@ -11,12 +11,19 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.database import Schema, in_own_thread
+from app.deadlines import NoAnswerError, due_in
 
 logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/health", tags=["health"])
+
+
+_IN_TIME = 0.8  # of the deadline: a check that ends by itself can say why
+_KNOWN = ("Connection refused", "too many clients", "is starting up", "is shutting down")
+"""Words of libpq and PostgreSQL that tell an operator what to do and a stranger nothing."""
 
 
 class Readiness:
@@ -48,12 +55,23 @@ class Readiness:
 
     def _ask_database(self) -> str | None:
         try:
-            with self._engine.connect() as connection:
+            with due_in(self._deadline * _IN_TIME), self._engine.connect() as connection:
                 connection.execute(text("SELECT 1"))
         except SQLAlchemyError as error:
-            logger.warning("not ready: %s", type(error).__name__)
-            return f"database: {type(error).__name__}"
+            reason = f"database: {self._why(error)}"
+            offline = not isinstance(error, PoolTimeoutError)
+            logger.log(logging.CRITICAL if offline else logging.WARNING, "not ready: %s", reason)
+            return reason
         return None if self._schema.exists.is_set() else "database: its tables are not made yet"
+
+    def _why(self, error: SQLAlchemyError) -> str:
+        """In a few words without addresses: anybody may ask for readiness."""
+        if isinstance(error, PoolTimeoutError):
+            return f"no free connection within {self._deadline:g} s"
+        if isinstance(getattr(error, "orig", None), NoAnswerError):
+            return f"no answer within {self._deadline:g} s"
+        said = str(getattr(error, "orig", ""))
+        return next((words for words in _KNOWN if words in said), type(error).__name__)
 
 
 @router.get("")
@@ -64,7 +82,8 @@ async def health(request: Request) -> dict[str, str]:
 
 @router.get("/ready", response_model=None, responses={503: {"description": "Not ready, with the reason"}})
 async def ready(request: Request) -> JSONResponse:
-    reason = await request.app.state.readiness.reason()
+    state = request.app.state
+    reason = "shutting down" if state.draining.started else await state.readiness.reason()
     if reason is None:
         return JSONResponse({"status": "ready"})
     return JSONResponse({"status": "unavailable", "reason": reason}, status_code=503)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, ForeignKey, Numeric, String, TypeDecorator
+from sqlalchemy import DateTime, Dialect, ForeignKey, Index, Numeric, String, TypeDecorator, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 MOST_DIGITS, DECIMAL_PLACES = 28, 4
@@ -47,23 +47,50 @@ class User(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
 
 
+class RevokedToken(Base):
+    """A token that its owner logged out with, by its `jti`; forgotten when it would have expired anyway."""
+
+    __tablename__ = "revoked_tokens"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+
+
 class Client(Base):
     """A company whose books the user looks after."""
 
     __tablename__ = "clients"
+    __table_args__ = (Index("ix_clients_user_id_id", "user_id", "id"),)  # pages of a user's own
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
 
 
 class ActivityLog(Base):
     __tablename__ = "activity_logs"
+    __table_args__ = (Index("ix_activity_logs_user_id_id", "user_id", "id"),)  # pages of a user's own
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     action: Mapped[str] = mapped_column(String(50))
+    # The id of the client or summary, as the action says; no foreign key: history outlives what it tells of.
+    subject_id: Mapped[int | None]
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
+
+
+class IdempotencyKey(Base):
+    """A caller's name for one request, and which id that made: nothing of what was sent or answered."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (UniqueConstraint("user_id", "key", name="uq_idempotency_keys_user_id_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    key: Mapped[str] = mapped_column(String(255))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    subject_id: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
 
 

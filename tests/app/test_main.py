@@ -1,12 +1,5 @@
 from __future__ import annotations
 
-import contextlib
-import gzip
-import sqlite3
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
-
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -16,7 +9,7 @@ import app.main
 from app.main import create_app
 from app.settings import Settings
 from app.version import VERSION
-from tests.app.conftest import PASSWORD, StartServer, log_in, samples, upload
+from tests.app.conftest import PASSWORD, StartServer, samples
 from tests.servers import wait_until
 
 
@@ -62,7 +55,7 @@ def test_only_configured_origins_may_call(client: httpx.Client) -> None:
 
 def test_mistakes_are_told_without_what_was_sent(client: httpx.Client) -> None:
     answer = client.post("/auth/register", json={"email": "nobody", "password": PASSWORD})
-    assert (answer.status_code, list(answer.json()["detail"][0])) == (422, ["type", "loc", "msg"])
+    assert (answer.status_code, sorted(answer.json()["errors"][0])) == (422, ["loc", "msg", "type"])
     assert PASSWORD not in answer.text
 
 
@@ -85,43 +78,3 @@ def test_the_document_describes_the_upload(app: FastAPI) -> None:
     upload = app.openapi()["paths"]["/audit/trial-balance"]["post"]
     assert upload["requestBody"]["content"]["multipart/form-data"]["schema"]["required"] == ["file"]
     assert {"200", "401", "404", "413", "422"} <= set(upload["responses"])
-
-
-class Sentry(HTTPServer):
-    """Takes envelopes and keeps them, unzipped."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Envelopes)
-        self.heard = b""
-
-
-class _Envelopes(BaseHTTPRequestHandler):
-    server: Sentry
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.heard += gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def test_sentry_hears_of_defects_and_of_nothing_personal(serve: StartServer, tmp_path: Path) -> None:
-    with Sentry() as sentry:
-        threading.Thread(target=sentry.serve_forever, daemon=True).start()
-        dsn = f"http://key@127.0.0.1:{sentry.server_port}/1"
-        _, client = serve("app.main:create_app", {"SENTRY_DSN": dsn, "ENV_MODE": "development"})
-        with client:
-            token = log_in(client)
-            client.headers["Authorization"] = f"Bearer {token}"
-            with contextlib.closing(sqlite3.connect(tmp_path / "paciolus.db")) as other:
-                other.execute("ALTER TABLE diagnostic_summaries RENAME TO elsewhere")
-            assert upload(client).status_code == 500
-        wait_until(lambda: b"no such table" in sentry.heard, 15, "Sentry gets the event")
-        sentry.shutdown()
-    for told in (b'"environment":"development"', f'"release":"{VERSION}"'.encode()):
-        assert told in sentry.heard
-    for personal in (b"1000 Cash", b"ada@example.com", token.encode(), b"$argon2"):
-        assert personal not in sentry.heard

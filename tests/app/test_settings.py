@@ -9,6 +9,18 @@ from pydantic import ValidationError
 from app.settings import DEVELOPMENT_SECRET, HOW_TO_MAKE_ONE, Settings, SettingsError
 
 SECRET = "s3cret-s3cret-s3cret-s3cret-s3cret-s3cret"
+PASSWORD = "Zq4-Xw9_Lm2.Rt7~Kd5-Vb8_Hn3.Jp6~"
+PRODUCTION = {
+    "ENV_MODE": "production",
+    "JWT_SECRET_KEY": SECRET,
+    "CORS_ORIGINS": "https://paciolus.com",
+    "DATABASE_URL": f"postgresql://user:{PASSWORD}@host:5432/paciolus",
+}
+LIKE_THE_CORS_ORIGINS = "set it like CORS_ORIGINS=https://paciolus.com,https://www.paciolus.com"
+WEAK_PASSWORD = (
+    "DATABASE_URL: its password is weak, production needs 32 characters, or 24 of both cases; "
+    f"make one with: {HOW_TO_MAKE_ONE}"
+)
 
 MISTAKES = {
     "env_mode": (
@@ -47,7 +59,7 @@ MISTAKES = {
         f"JWT_SECRET_KEY: shorter than 32 characters; make one with: {HOW_TO_MAKE_ONE}",
     ),
     "secret_public": (
-        {"ENV_MODE": "production"},
+        PRODUCTION | {"JWT_SECRET_KEY": ""},
         (
             "JWT_SECRET_KEY: the development secret is public, production needs its own; "
             f"make one with: {HOW_TO_MAKE_ONE}"
@@ -59,6 +71,98 @@ MISTAKES = {
             "JWT_SECRET_KEY: the development secret is public, staging needs its own; "
             f"make one with: {HOW_TO_MAKE_ONE}"
         ),
+    ),
+    "secret_of_the_handbook": (
+        PRODUCTION | {"JWT_SECRET_KEY": "e4a2b1c3d4e5f6a7b8c9d0e1f2a3b4c5d6e7f8a9b0c1d2e3f4a5b6c7d8e9f0a1"},
+        (
+            "JWT_SECRET_KEY: the handbook's example is public, production needs its own; "
+            f"make one with: {HOW_TO_MAKE_ONE}"
+        ),
+    ),
+    "previous_secret_short": (
+        {"JWT_SECRET_KEY_PREVIOUS": "hunter2"},
+        (
+            "JWT_SECRET_KEY_PREVIOUS: shorter than 32 characters; "
+            "give the key that JWT_SECRET_KEY replaced, or leave it out"
+        ),
+    ),
+    "previous_secret_not_previous": (
+        {"JWT_SECRET_KEY": SECRET, "JWT_SECRET_KEY_PREVIOUS": SECRET},
+        (
+            "JWT_SECRET_KEY_PREVIOUS: the same as JWT_SECRET_KEY; "
+            "give the key that JWT_SECRET_KEY replaced, or leave it out"
+        ),
+    ),
+    "rotated_some_day": (
+        {"JWT_SECRET_ROTATED_AT": "soon"},
+        (
+            'JWT_SECRET_ROTATED_AT: "soon" is not a date like 2026-01-31; '
+            "set it like JWT_SECRET_ROTATED_AT=2026-01-31"
+        ),
+    ),
+    "rotated_in_the_future": (
+        {"JWT_SECRET_ROTATED_AT": "2999-01-31"},
+        "JWT_SECRET_ROTATED_AT: 2999-01-31 is in the future; set it like JWT_SECRET_ROTATED_AT=2026-01-31",
+    ),
+    "production_debug": (
+        PRODUCTION | {"DEBUG": "true"},
+        "DEBUG: it shows stack traces to clients, which production must not; set it like DEBUG=false",
+    ),
+    "production_queries": (
+        PRODUCTION | {"LOG_LEVEL": "debug"},
+        "LOG_LEVEL: DEBUG logs every query and is for development only; set it like LOG_LEVEL=INFO",
+    ),
+    "production_http": (
+        PRODUCTION | {"CORS_ORIGINS": "https://paciolus.com,http://www.paciolus.com"},
+        (
+            'CORS_ORIGINS: "http://www.paciolus.com" is not https, and production trusts nothing else; '
+            f"{LIKE_THE_CORS_ORIGINS}"
+        ),
+    ),
+    "production_anyone": (
+        PRODUCTION | {"CORS_ORIGINS": "https://*.paciolus.com"},
+        (
+            'CORS_ORIGINS: "https://*.paciolus.com" is not scheme and host without path or slash; '
+            f"{LIKE_THE_CORS_ORIGINS}"
+        ),
+    ),
+    "production_sqlite": (
+        PRODUCTION | {"DATABASE_URL": "sqlite:///paciolus.db"},
+        (
+            "DATABASE_URL: sqlite is for development, production needs postgresql; "
+            "set it like DATABASE_URL=postgresql://user:password@host:5432/paciolus"
+        ),
+    ),
+    "production_weak_password": (
+        PRODUCTION | {"DATABASE_URL": "postgresql://paciolus_user:hunter2@host:5432/paciolus_db"},
+        WEAK_PASSWORD,
+    ),
+    "production_monotonous_password": (
+        PRODUCTION | {"DATABASE_URL": f"postgresql://user:{'a' * 40}@host:5432/paciolus"},
+        WEAK_PASSWORD,
+    ),
+    "production_no_password": (
+        PRODUCTION | {"DATABASE_URL": "postgresql://user@host:5432/paciolus"},
+        WEAK_PASSWORD,
+    ),
+    "lock_failures": (
+        {"LOGIN_LOCK_FAILURES": "0"},
+        (
+            'LOGIN_LOCK_FAILURES: "0" is not a number of failures from 1 to 1000; '
+            "set it like LOGIN_LOCK_FAILURES=5"
+        ),
+    ),
+    "workers": (
+        {"WEB_CONCURRENCY": "four"},
+        'WEB_CONCURRENCY: "four" is not a number of workers from 1 to 256; set it like WEB_CONCURRENCY=4',
+    ),
+    "drain": (
+        {"DRAIN_SECONDS": "-1"},
+        'DRAIN_SECONDS: "-1" is not seconds from 0 to 300; set it like DRAIN_SECONDS=5',
+    ),
+    "log_format": (
+        {"LOG_FORMAT": "xml"},
+        'LOG_FORMAT: "xml" is not one of json, text; set it like LOG_FORMAT=json',
     ),
     "algorithm": (
         {"JWT_ALGORITHM": "none"},
@@ -142,10 +246,44 @@ def test_all_mistakes_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("API_PORT", "DATABASE_URL", "DB_POOL_SIZE", "LOG_LEVEL"):
         monkeypatch.setenv(name, "wrong")
     monkeypatch.setenv("ENV_MODE", "production")
+    monkeypatch.setenv("DEBUG", "true")
     with pytest.raises(SettingsError) as caught:
         Settings.load()
     named = [line.partition(":")[0] for line in str(caught.value).splitlines()]
-    assert named == ["API_PORT", "JWT_SECRET_KEY", "DATABASE_URL", "DB_POOL_SIZE", "LOG_LEVEL"]
+    wrong = [
+        "DEBUG",
+        "API_PORT",
+        "CORS_ORIGINS",
+        "JWT_SECRET_KEY",
+        "DATABASE_URL",
+        "DB_POOL_SIZE",
+        "LOG_LEVEL",
+    ]
+    assert named == wrong
+
+
+@pytest.mark.parametrize(
+    "password",
+    [PASSWORD, "0123456789abcdef" * 2, "AVNS_kcRfaQwdLxgTzmVbpNm"],
+    ids=["all kinds", "32 of hexadecimal", "as managed databases have it"],
+)
+def test_production_takes_strong_passwords(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"postgresql://user:{password}@host:5432/paciolus"
+    for name, value in (PRODUCTION | {"DATABASE_URL": url}).items():
+        monkeypatch.setenv(name, value)
+    assert Settings.load().url.password == password
+
+
+def test_only_production_waits_for_load_balancers_and_all_servers_log_json() -> None:
+    modes = ("development", "staging", "production")
+    loaded = [
+        Settings.load(**{key.lower(): value for key, value in (PRODUCTION | {"ENV_MODE": mode}).items()})
+        for mode in modes
+    ]
+    assert [settings.drain for settings in loaded] == [0, 0, 5]
+    assert [settings.logs_are_json for settings in loaded] == [False, True, True]
+    assert Settings.load(log_format="json", drain_seconds=2.5).logs_are_json
+    assert Settings.load(drain_seconds=2.5).drain == 2.5
 
 
 def test_runs_out_of_the_box() -> None:
@@ -163,7 +301,7 @@ def test_reads_the_documented_production_environment(monkeypatch: pytest.MonkeyP
         "API_HOST": "0.0.0.0",
         "CORS_ORIGINS": "https://paciolus.com,https://www.paciolus.com",
         "JWT_SECRET_KEY": SECRET,
-        "DATABASE_URL": "postgresql://user:password@host:5432/paciolus",
+        "DATABASE_URL": f"postgresql://user:{PASSWORD}@host:5432/paciolus",
         "SENTRY_DSN": "",
         "LOG_LEVEL": "warning",
     }
@@ -207,8 +345,8 @@ def test_settings_are_frozen_and_keep_their_secrets() -> None:
 def test_every_way_to_start_says_the_lines_and_no_traceback(
     command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("API_PORT", "eighty")
-    monkeypatch.setenv("ENV_MODE", "production")
+    for name, value in (PRODUCTION | {"API_PORT": "eighty", "JWT_SECRET_KEY": ""}).items():
+        monkeypatch.setenv(name, value)
     ended = subprocess.run(
         [sys.executable, "-m", *command], capture_output=True, text=True, timeout=60, check=False
     )

@@ -4,6 +4,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sqlalchemy import select
 
 from app.models import ActivityLog, DiagnosticSummary
 from tests.app.conftest import BALANCED, log_in, samples, upload
+from tests.app.spreadsheets import xlsx
 
 _written: list[str] = []
 _watching = False
@@ -46,19 +48,67 @@ def watched_disk() -> Iterator[list[str]]:
 def test_an_upload_is_diagnosed(user: httpx.Client) -> None:
     answer = upload(user, b"Account,Debit,Credit\n1000 Cash,,100.00\n4000 Sales,99.50,\n")
     assert answer.status_code == 200
-    assert answer.json() == {
-        "summary_id": 1,
-        "row_count": 2,
-        "total_debits": "99.50",
-        "total_credits": "100.00",
-        "difference": "-0.50",
-        "balanced": False,
-        "abnormal_balances": 2,
-        "abnormal": [
-            {"account": "1000 Cash", "balance": "-100.00", "normal_side": "debit"},
-            {"account": "4000 Sales", "balance": "99.50", "normal_side": "credit"},
-        ],
-    }
+    report = answer.json()
+    assert (
+        report.items()
+        >= {
+            "summary_id": 1,
+            "row_count": 2,
+            "total_debits": "99.50",
+            "total_credits": "100.00",
+            "difference": "-0.50",
+            "balanced": False,
+            "abnormal_balances": 2,
+            "missing": ["liability", "equity", "expense"],
+            "source": {"format": "csv", "encoding": "utf-8-sig", "separator": ",", "decimal_mark": "."},
+        }.items()
+    )
+    assert report["abnormal"] == [
+        {
+            "account": "1000 Cash",
+            "balance": "-100.00",
+            "normal_side": "debit",
+            "account_class": "asset",
+            "row": 2,
+        },
+        {
+            "account": "4000 Sales",
+            "balance": "99.50",
+            "normal_side": "credit",
+            "account_class": "income",
+            "row": 3,
+        },
+    ]
+
+
+def test_an_xlsx_is_diagnosed(user: httpx.Client) -> None:
+    answer = user.post("/audit/trial-balance", files={"file": ("tb.xlsx", xlsx())})
+    assert (answer.json()["balanced"], answer.json()["source"]["format"]) == (True, "xlsx")
+
+
+def test_a_retry_with_the_same_key_stores_one_summary(user: httpx.Client) -> None:
+    user.headers["Idempotency-Key"] = "closing-2025"
+    first, again = upload(user).json(), upload(user).json()
+    assert first == again
+    assert upload(user, BALANCED + b"1100 Bank,5,\n").status_code == 422
+
+
+def test_lists_are_bounded_and_counts_are_not(user: httpx.Client) -> None:
+    rows = "".join(f"{1000 + place} Cash {place},-1,\n" for place in range(500))
+    report = upload(user, f"account,debit,credit\n{rows}".encode()).json()
+    assert (report["abnormal_balances"], len(report["abnormal"])) == (500, 100)
+
+
+def test_others_are_served_while_one_is_analysed(user: httpx.Client) -> None:
+    rows = "".join(f"{place} Account,1.00,\n" for place in range(200_000))
+    with ThreadPoolExecutor(1) as uploads:
+        analysis = uploads.submit(upload, user, f"account,debit,credit\n{rows}".encode())
+        served = 0
+        while not analysis.done():
+            assert user.get("/health").status_code == 200
+            served += 1
+    assert analysis.result().json()["row_count"] == 200_000
+    assert served > 10
 
 
 def test_only_totals_are_stored(user: httpx.Client, app: FastAPI, tmp_path: Path) -> None:
