@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import statistics
 import threading
 import time
 from collections import Counter
@@ -18,6 +17,7 @@ import psycopg2
 import pytest
 
 from tests.app.conftest import PASSWORD, StartServer, log_in, samples, upload
+from tests.app.health_prober import health_prober
 from tests.servers import Postgres, Process, run_postgres, wait_until
 
 DEADLINE = 2.0
@@ -118,25 +118,19 @@ def test_an_outage(outage: str, reason: str, server: Server, api: httpx.Client) 
     begin, end = faults(outage, server, api)
     begin()
     try:
-        ready, ready_took = timed(lambda: api.get("/health/ready"))
-        with ThreadPoolExecutor(60) as pool:
-            many = [pool.submit(ask, api, n) for n in range(120)]
-
-            def health_p95() -> float:
-                many.extend(pool.submit(ask, api, n) for n in range(5))
-                return p95_of_health(api)
-
-            # Some rounds, since the tests' own machine may be busy.
-            wait_until(lambda: health_p95() < HEALTH_P95, 8, "p95 of /health")
-            answers = [request.result() for request in many]
+        with health_prober(api.base_url.host, api.base_url.port or 80) as health_p95:
+            ready, ready_took = timed(lambda: api.get("/health/ready"))
+            with ThreadPoolExecutor(60) as pool:
+                answers = list(pool.map(lambda n: ask(api, n), range(240)))
+            assert health_p95() < HEALTH_P95
     finally:
         end()
     assert (ready.status_code, ready.json()["reason"]) == (503, reason)
     assert ready_took < 1 + SLACK
-    assert Counter(answer.status_code for answer, _ in answers) == {503: len(many)}
+    assert Counter(answer.status_code for answer, _ in answers) == {503: len(answers)}
     assert all(answer.headers["Retry-After"] for answer, _ in answers)
     assert max(took for _, took in answers) < DEADLINE + SLACK
-    assert count_503(api) == len(many) + 1, "each of them, and the one that asked for readiness"
+    assert count_503(api) == len(answers) + 1, "each of them, and the one that asked for readiness"
     heals(api)
 
 
@@ -153,11 +147,6 @@ def faults(
 def timed(ask: Callable[[], httpx.Response]) -> tuple[httpx.Response, float]:
     started = time.monotonic()
     return ask(), time.monotonic() - started
-
-
-def p95_of_health(api: httpx.Client) -> float:
-    """Seconds, of 40 requests one after the other."""
-    return statistics.quantiles((timed(lambda: api.get("/health"))[1] for _ in range(40)), n=20)[-1]
 
 
 def ask(api: httpx.Client, number: int) -> tuple[httpx.Response, float]:
