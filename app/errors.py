@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from http import HTTPStatus
 from typing import cast
 
 from fastapi import FastAPI, Request
@@ -53,7 +54,10 @@ async def _refused(request: Request, error: Exception) -> Response:
     if refusal.status_code in _NOTHING_THERE:
         return Response(status_code=refusal.status_code, headers=refusal.headers)
     kind = refusal.kind if isinstance(refusal, ProblemError) else ""
-    return problem(request, refusal.status_code, str(refusal.detail), kind=kind, headers=refusal.headers)
+    headers = refusal.headers
+    if refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(request.app.state.routes.allowed(request.scope))}
+    return problem(request, refusal.status_code, str(refusal.detail), kind=kind, headers=headers)
 
 
 async def _database_unavailable(request: Request, error: Exception) -> Response:

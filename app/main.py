@@ -29,6 +29,7 @@ from exporters.exposition import build_info, metrics_route
 from exporters.logins import LoginFailures
 from exporters.pool import watch_pool
 from exporters.process import watch_process
+from exporters.routes import RouteTable
 from exporters.secret_age import watch_secret_age
 from exporters.zero_storage import forbid_storage
 
@@ -112,6 +113,7 @@ def _connect(app: FastAPI, settings: Settings) -> None:
     app.state.schema = Schema(app.state.engine)
     app.state.readiness = health.Readiness(app.state.engine, app.state.schema)
     auth.prepare(app, settings)
+    trial_balance.prepare(app)
 
 
 def _add_routes(app: FastAPI) -> None:
@@ -140,6 +142,7 @@ def _instrument(app: FastAPI, registry: CollectorRegistry) -> None:
     watch_secret_age(app.state.settings.jwt_secret_rotated_at, registry=registry)
     build_info(VERSION, registry=registry)
     app.router.routes.append(metrics_route(registry))
+    app.state.routes = RouteTable(lambda: app.routes)
 
 
 @asynccontextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Annotated, Any, BinaryIO, NamedTuple, cast
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.concurrency import run_in_threadpool
@@ -20,15 +21,19 @@ from app.auth import CurrentUser
 from app.clients import owned_client
 from app.database import Sessions
 from app.diagnostics import ClassTotal, Diagnosis, TrialBalanceError, analyse, to_decimal
+from app.errors import RETRY_AFTER
 from app.models import ActivityLog, DiagnosticSummary
 from app.paging import LARGEST_ID
 from app.problems import problems
+from app.upload_memory import FullError, UploadMemory
 
 logger = logging.getLogger(__name__)
 
 PATH = "/audit/trial-balance"
 LARGEST_UPLOAD = 50_000_000
 """Bytes of the whole request body."""
+MOST_UPLOADED = 4 * LARGEST_UPLOAD
+"""Bytes of all uploads that one process holds at a time."""
 SLOWEST_UPLOAD = 60.0
 """Seconds from the first to the last byte."""
 ANALYSES_AT_ONCE = 2
@@ -133,15 +138,35 @@ class _InMemoryParser(MultiPartParser):
     spool_max_size = LARGEST_UPLOAD
 
 
+def prepare(app: FastAPI) -> None:
+    """What uploads share, in each process for itself."""
+    app.state.upload_memory = UploadMemory(MOST_UPLOADED)
+    app.state.analyses = asyncio.Semaphore(ANALYSES_AT_ONCE)
+
+
 async def _upload(request: Request) -> AsyncIterator[Upload]:
-    form = await _read_form(request)
+    with _room(request):
+        form = await _read_form(request)
+        try:
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise HTTPException(422, "No CSV or XLSX in a field named file")
+            yield Upload(file.file, file.filename or "", _client_id(form))
+        finally:
+            await form.close()
+
+
+@contextmanager
+def _room(request: Request) -> Iterator[None]:
+    """For as much as was announced, before any of it is read."""
+    announced = int(request.headers.get("content-length", LARGEST_UPLOAD))
+    memory: UploadMemory = request.app.state.upload_memory
     try:
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
-            raise HTTPException(422, "No CSV or XLSX in a field named file")
-        yield Upload(file.file, file.filename or "", _client_id(form))
-    finally:
-        await form.close()
+        with memory.reserve(min(announced, LARGEST_UPLOAD)):
+            yield
+    except FullError:
+        full = "Too many uploads are being handled. Try again shortly."
+        raise HTTPException(503, full, {"Retry-After": str(RETRY_AFTER)}) from None
 
 
 async def _read_form(request: Request) -> FormData:
@@ -166,13 +191,6 @@ def _client_id(form: FormData) -> int | None:
     return int(text)
 
 
-async def _turn(request: Request) -> asyncio.Semaphore:
-    state = request.app.state
-    if not hasattr(state, "analyses"):
-        state.analyses = asyncio.Semaphore(ANALYSES_AT_ONCE)
-    return cast("asyncio.Semaphore", state.analyses)
-
-
 _FORM = {
     "type": "object",
     "required": ["file"],
@@ -190,7 +208,7 @@ _FORM = {
         401,
         404,
         409,
-        503,
+        _503="The database cannot answer, or too many uploads are handled at once; see Retry-After",
         _400="Not a readable multipart body",
         _408="The upload took too long",
         _413=f"More than {LARGEST_UPLOAD:,} bytes",
@@ -202,21 +220,24 @@ async def analyse_trial_balance(
     user: CurrentUser,
     upload: Annotated[Upload, Depends(_upload)],
     sessions: Sessions,
-    turn: Annotated[asyncio.Semaphore, Depends(_turn)],
+    request: Request,
+    response: Response,
     key: idempotency.Key = None,
 ) -> Report:
     """Findings go to the caller only. The file is never stored, of its content only totals and counts are."""
     if upload.client_id is not None:
         await run_in_threadpool(_check_client, sessions, upload.client_id, user.id)
     try:
-        async with turn:
+        async with request.app.state.analyses:
             diagnosis = await run_in_threadpool(analyse, upload.content, upload.name)
     except TrialBalanceError as error:
         raise HTTPException(422, str(error)) from None
     deadlines.restart()
-    summary_id = await run_in_threadpool(_store, sessions, user.id, upload.client_id, diagnosis, key)
+    stored = await run_in_threadpool(_store, sessions, user.id, upload.client_id, diagnosis, key)
+    if stored.replayed:
+        response.headers[idempotency.REPLAYED] = "true"
     logger.info("analysed a trial balance user=%d rows=%d", user.id, diagnosis.row_count)
-    return _report(summary_id, diagnosis)
+    return _report(stored.id, diagnosis)
 
 
 def _check_client(sessions: sessionmaker[Session], client_id: int, user_id: int) -> None:
@@ -230,8 +251,8 @@ def _store(
     client_id: int | None,
     diagnosis: Diagnosis,
     key: str | None,
-) -> int:
-    """The summary's id: of a new one, or of that which the same request made before."""
+) -> idempotency.Made:
+    """A new summary, or the one that the same request made before."""
     totals = {
         "client_id": client_id,
         "row_count": diagnosis.row_count,
@@ -250,7 +271,7 @@ def _store(
         return summary.id
 
     call = idempotency.Call(user_id, key, ("trial balance", *totals.values()))
-    return idempotency.once(sessions, call, add).id
+    return idempotency.once(sessions, call, add)
 
 
 def _report(summary_id: int, diagnosis: Diagnosis) -> Report:

@@ -68,6 +68,13 @@ class RouteTable:
         taken = (leaf.template for leaf in leaves or self._leaves if leaf.pattern.fullmatch(path))
         return next(taken, UNMATCHED), False
 
+    def allowed(self, scope: Scope) -> list[str]:
+        """All methods of the requested path, for a 405's Allow header; Starlette names one route's only."""
+        path = _path_within_app(scope)
+        return sorted(
+            {method for leaf in self._leaves if leaf.pattern.fullmatch(path) for method in leaf.methods}
+        )
+
     def _read(self) -> None:
         leaves = list(_leaves(self._routes(), "", ""))
         by_endpoint: dict[int, list[Leaf]] = {}

@@ -84,6 +84,7 @@ def test_a_repeated_upload_is_one_summary_and_stores_nothing_of_it(user: httpx.C
     content = b"Account,Debit,Credit\n1000 Xyzzy,12345.67,\n4000 Plugh,,12345.67\n"
     first, again = upload(user, "k", content), upload(user, "k", content)
     assert first.json() == again.json()
+    assert ("Idempotency-Replayed" in first.headers, again.headers["Idempotency-Replayed"]) == (False, "true")
     assert upload(user, "k").status_code == 422
     with app.state.sessions() as session:
         assert session.scalar(select(func.count(DiagnosticSummary.id))) == 1

@@ -47,7 +47,21 @@ def test_every_error_has_the_same_shape(user: httpx.Client) -> None:
         assert_problem(answer, status)
     told = answers["nowhere"][0].json()
     assert (told["type"], told["title"], told["instance"]) == (PLAIN, "Not Found", "/nowhere/%C3%A4%20b")
-    assert answers["no method"][0].headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/clients", "GET, POST"),
+        ("/clients/1", "DELETE, GET, PUT"),
+        ("/health/ready", "GET"),
+        ("/metrics", "GET, HEAD"),
+    ],
+)
+def test_a_405_names_every_method_of_the_path(client: httpx.Client, path: str, allowed: str) -> None:
+    answer = client.patch(path)
+    assert_problem(answer, 405)
+    assert answer.headers["Allow"] == allowed
 
 
 def test_invalid_fields_are_named_and_their_values_are_not_repeated(client: httpx.Client) -> None:
