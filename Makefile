@@ -13,7 +13,7 @@ demo: $(ready) ## an API, its agent, a fault, a page, healed; ARGS=--once ends w
 	@$(bin)/paciolus-monitor demo $(ARGS)
 
 test: $(ready) servers ## all tests; ARGS="-k pool -x" goes to pytest
-	@$(bin)/python -m pytest $(ARGS)
+	@scripts/test $(bin)/python $(ARGS)
 
 lint: $(ready) ## ruff, its formatter, mypy --strict
 	@$(bin)/ruff check

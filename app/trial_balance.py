@@ -136,6 +136,19 @@ class Upload(NamedTuple):
 class _InMemoryParser(MultiPartParser):
     # Above this size the parser goes on in a temporary file; the body limit stops larger uploads before.
     spool_max_size = LARGEST_UPLOAD
+    _complete = False
+
+    def on_end(self) -> None:
+        self._complete = True
+
+    async def parse(self) -> FormData:
+        """Raises MultiPartException; then no file is left open, nor its memory taken."""
+        form = await super().parse()
+        if not self._complete:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("The body ends before its last boundary.")
+        return form
 
 
 def prepare(app: FastAPI) -> None:

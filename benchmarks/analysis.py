@@ -3,8 +3,8 @@
     python -m benchmarks.analysis
 
 Printed: p50 and p95 of a 10,000-row upload as CSV and as XLSX, /health while such uploads follow one another
-without pause, and one upload of 1,000,000 rows as each, with the peak memory of the API's process. Then requests per
-second with and without instrumentation, from benchmarks.throughput. Takes about 65 s.
+without pause, and one upload of 1,000,000 rows as each, with the peak memory of the API's process. Then
+requests per second with and without instrumentation, from benchmarks.throughput. Takes about 65 s.
 """
 
 from __future__ import annotations

@@ -103,6 +103,12 @@ def strace() -> Path:
     return require_program("strace")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole files: each is run by one process."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
     """Last of all summaries, so that it cannot be overlooked."""

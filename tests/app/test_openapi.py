@@ -46,6 +46,7 @@ extract_selector = "/access_token"
 COUNT = re.compile(r'http_request_duration_seconds_count\{method="(\w+)",route="(.*)",status="(\d)\d\d"\}')
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(PATIENCE + 30)
 def test_no_answer_is_undocumented_and_none_is_our_fault(
     serve: StartServer, process: StartProcess, postgres_url: str, at_end: ExitStack, tmp_path: Path

@@ -20,6 +20,7 @@ from tests.app.conftest import PASSWORD, StartServer, log_in, samples, upload
 from tests.app.health_prober import health_prober
 from tests.servers import Postgres, Process, run_postgres, wait_until
 
+pytestmark = pytest.mark.alone
 DEADLINE = 2.0
 """Seconds, set for these tests; the default is longer."""
 SLACK = 2.0

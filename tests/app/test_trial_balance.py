@@ -174,6 +174,8 @@ def test_bad_forms(user: httpx.Client) -> None:
     assert post(BALANCED, "text/csv").status_code == 415
     assert post(b"garbage", "multipart/form-data; boundary=b").status_code == 400
     assert post(b"garbage", "multipart/form-data").status_code == 400
+    begun = b"--b\r\nContent-Disposition: form-data; name=file; filename=tb.csv\r\n\r\n" + BALANCED
+    assert post(begun, "multipart/form-data; boundary=b").status_code == 400
     assert user.post("/audit/trial-balance", files={"other": ("x", BALANCED)}).status_code == 422
     two = [("file", ("a", BALANCED)), ("file", ("b", BALANCED))]
     assert user.post("/audit/trial-balance", files=two).status_code == 400

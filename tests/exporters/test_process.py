@@ -76,8 +76,10 @@ def started() -> Iterator[Parent]:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
+        parent = Parent(process)
         try:
-            yield Parent(process)
+            parent.do("'up'")  # while Python starts, its own modules are open files too
+            yield parent
         finally:
             with suppress(psutil.NoSuchProcess):
                 for child in psutil.Process(process.pid).children(recursive=True):

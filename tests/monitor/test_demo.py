@@ -84,6 +84,7 @@ def stopped(demo: Process, number: signal.Signals) -> int:
     return demo.wait(STOPPED_WITHIN)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(150)
 def test_it_tells_its_story(start: Start, runtime: Path) -> None:
     demo = start("--once")
