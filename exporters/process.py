@@ -30,7 +30,7 @@ def watch_process(registry: CollectorRegistry = REGISTRY, root_pid: int | None =
 
 
 class ProcessTree(Collector):
-    """`process_tree_memory_bytes`, `_memory_limit_bytes`, `_cpu_seconds_total`, `_open_files`.
+    """`process_tree_memory_bytes`, `_memory_limit_bytes`, `_cpu_seconds_total`, `_cpu_limit_cores`, `_open_files`.
 
     The root is `root_pid`, else the server that started this process (gunicorn's master, uvicorn's or any
     multiprocessing parent), else this process. `cgroups` is where the kernel's /sys/fs/cgroup is mounted;
@@ -47,7 +47,7 @@ class ProcessTree(Collector):
         registry.register(self)
 
     def describe(self) -> Iterable[Metric]:
-        return self._families(None, None, None, None)
+        return self._families(None, None, None, None, None)
 
     def collect(self) -> Iterable[Metric]:
         root = self._root_pid or server_pid()
@@ -61,11 +61,17 @@ class ProcessTree(Collector):
             total(memory_bytes, tree),
             memory_limit_bytes(Path(psutil.PROCFS_PATH), self._cgroups, root),
             self._cpu_seconds,
+            cpu_limit_cores(Path(psutil.PROCFS_PATH), self._cgroups, root),
             total(psutil.Process.num_fds, tree),
         )
 
     def _families(
-        self, memory: float | None, limit: float | None, cpu: float | None, files: float | None
+        self,
+        memory: float | None,
+        limit: float | None,
+        cpu: float | None,
+        cores: float | None,
+        files: float | None,
     ) -> list[Metric]:
         return [
             GaugeMetricFamily(
@@ -78,6 +84,9 @@ class ProcessTree(Collector):
             ),
             CounterMetricFamily(
                 "process_tree_cpu_seconds", "CPU time of all processes, ended ones included.", cpu
+            ),
+            GaugeMetricFamily(
+                "process_tree_cpu_limit_cores", "The tightest of the cgroups' quotas and the machine.", cores
             ),
             GaugeMetricFamily("process_tree_open_files", "Open file descriptors of all processes.", files),
         ]
@@ -136,32 +145,47 @@ def memory_bytes(process: psutil.Process) -> int:
 
 def memory_limit_bytes(proc: Path, cgroups: Path, pid: int) -> int | None:
     """The tightest limit that holds for `pid`: its cgroups' (v2, v1 or both) or the physical memory."""
-    limits = [_read_limit(file) for file in _limit_files(proc, cgroups, pid)]
+    limits = [_read_limit(group) for group in _groups(proc, cgroups, pid, "memory")]
     with contextlib.suppress(OSError):
         limits.append(psutil.virtual_memory().total)
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _limit_files(proc: Path, cgroups: Path, pid: int) -> Iterable[Path]:
+def cpu_limit_cores(proc: Path, cgroups: Path, pid: int) -> float | None:
+    """Cores that `pid` may keep busy: the tightest quota of its cgroups (v2, v1 or both), or its affinity."""
+    quotas = [_read_quota(folder) for folder in _groups(proc, cgroups, pid, "cpu")]
+    with contextlib.suppress(OSError):
+        quotas.append(float(len(os.sched_getaffinity(pid))))
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _read_quota(group: Path) -> float | None:
+    """cpu.max of v2 holds quota and period; v1 has a file for each, with -1 for no quota."""
+    v1 = [*_lines(group / "cpu.cfs_quota_us"), *_lines(group / "cpu.cfs_period_us")]
+    words = " ".join(_lines(group / "cpu.max") or v1).split()
+    if len(words) != 2 or not all(word.isdigit() for word in words) or not int(words[1]):
+        return None
+    return int(words[0]) / int(words[1])
+
+
+def _groups(proc: Path, cgroups: Path, pid: int, controller: str) -> Iterable[Path]:
+    """The folders of the cgroups that `pid` is in, from the innermost outwards."""
     for line in _lines(proc / str(pid) / "cgroup"):
         hierarchy, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        if hierarchy == "0":
-            mount, name = cgroups, "memory.max"
-        elif "memory" in controllers.split(","):
-            mount, name = cgroups / "memory", "memory.limit_in_bytes"
-        else:
+        if hierarchy != "0" and controller not in controllers.split(","):
             continue
+        mount = cgroups if hierarchy == "0" else cgroups / controller
         # In a container the path may be the host's, of which only the innermost folder is mounted, as root.
         group = mount / path.strip().lstrip("/")
         while group != mount and ".." not in group.parts:
-            yield group / name
+            yield group
             group = group.parent
-        yield mount / name
+        yield mount
 
 
-def _read_limit(file: Path) -> int | None:
-    text = "".join(_lines(file)).strip()
+def _read_limit(group: Path) -> int | None:
+    text = "".join(_lines(group / "memory.max") or _lines(group / "memory.limit_in_bytes")).strip()
     return int(text) if text.isdigit() else None
 
 

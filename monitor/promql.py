@@ -80,14 +80,6 @@ def quantile_over_time(q: float, values: Sequence[float]) -> float:
     return ordered[lower] * (1 - weight) + ordered[upper] * weight
 
 
-def avg_over_time(values: Sequence[float]) -> float:
-    """NaN when a value is, or when both infinities are among them."""
-    try:
-        return math.fsum(values) / len(values)
-    except ValueError:
-        return math.nan
-
-
 def max_over_time(values: Sequence[float]) -> float:
     """NaN only when every value is."""
     return max((value for value in values if not math.isnan(value)), default=math.nan)

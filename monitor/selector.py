@@ -45,6 +45,9 @@ class Selector:
     def named(self, name: str) -> Selector:
         return replace(self, name=name)
 
+    def having(self, matcher: Matcher) -> Selector:
+        return replace(self, matchers=(*self.matchers, matcher))
+
     def __str__(self) -> str:
         inside = ", ".join(map(str, self.matchers))
         return f"{self.name}{{{inside}}}" if inside else self.name

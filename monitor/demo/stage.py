@@ -83,7 +83,9 @@ def agent_config(folder: RunFolder, port: int, api_url: str, inbox_url: str) -> 
                 },
             }
         ],
-        "notify": {"inbox": {"kind": "webhook", "url": f"{inbox_url}/alerts"}},
+        "notify": {
+            "inbox": {"kind": "webhook", "url": f"{inbox_url}/alerts", "severities": ["page", "ticket"]}
+        },
     }
 
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from prometheus_client import CollectorRegistry
 
-from exporters.process import ProcessTree, memory_limit_bytes, watch_process
+from exporters.process import ProcessTree, cpu_limit_cores, memory_limit_bytes, watch_process
 from tests.exporters.pages import parse, value
 
 ROOT = Path(__file__).parents[2]
@@ -105,6 +105,10 @@ class Machine:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{content}\n")
 
+    def cores(self, cgroup: str) -> float | None:
+        self.write(self.proc / str(os.getpid()) / "cgroup", cgroup)
+        return cpu_limit_cores(self.proc, self.cgroups, os.getpid())
+
     def limit(self, cgroup: str) -> int | None:
         self.write(self.proc / "1" / "cgroup", cgroup)
         return memory_limit_bytes(self.proc, self.cgroups, 1)
@@ -191,7 +195,7 @@ def test_a_proc_without_the_machines_own_files_is_absent_not_0(
 
 
 def assert_absent(registry: CollectorRegistry) -> None:
-    for name in ("memory_bytes", "memory_limit_bytes", "cpu_seconds_total", "open_files"):
+    for name in ("memory_bytes", "memory_limit_bytes", "cpu_seconds_total", "cpu_limit_cores", "open_files"):
         assert value(registry, f"process_tree_{name}") is None
 
 
@@ -268,6 +272,31 @@ def test_hybrid_takes_the_hierarchy_that_has_the_limit(machine: Machine) -> None
 def test_a_limit_above_the_physical_memory_does_not_hold(machine: Machine) -> None:
     machine.write(machine.cgroups / "memory.max", 1 << 50)
     assert machine.limit("0::/") == machine.memory
+
+
+def test_without_a_quota_every_core_that_the_process_may_use_counts(machine: Machine) -> None:
+    machine.write(machine.cgroups / "cpu.max", "max 100000")
+    machine.write(machine.cgroups / "cpu" / "cpu.cfs_quota_us", -1)
+    machine.write(machine.cgroups / "cpu" / "cpu.cfs_period_us", 100_000)
+    assert machine.cores("0::/") == machine.cores("4:cpu:/") == len(os.sched_getaffinity(0))
+
+
+def test_the_tightest_quota_of_v2_up_to_the_root(machine: Machine) -> None:
+    machine.write(machine.cgroups / "api" / "cpu.max", "80000 100000")
+    machine.write(machine.cgroups / "cpu.max", "25000 100000")
+    assert machine.cores("0::/api") == 0.25
+
+
+def test_a_quota_of_v1(machine: Machine) -> None:
+    machine.write(machine.cgroups / "cpu" / "api" / "cpu.cfs_quota_us", 50_000)
+    machine.write(machine.cgroups / "cpu" / "api" / "cpu.cfs_period_us", 100_000)
+    assert machine.cores("4:cpu,cpuacct:/api\n5:memory:/api") == 0.5
+
+
+@pytest.mark.parametrize("odd", ["", "a b", "1 0", "100000", "max"])
+def test_a_quota_that_makes_no_sense_is_none(machine: Machine, odd: str) -> None:
+    machine.write(machine.cgroups / "cpu.max", odd)
+    assert machine.cores("0::/") == len(os.sched_getaffinity(0))
 
 
 def test_a_multiprocessing_child_watches_its_parents_tree(tmp_path: Path) -> None:

@@ -145,7 +145,6 @@ def test_rate(oracle: Oracle, window: float) -> None:
     ("function", "ours"),
     [
         *((f"quantile_over_time({q}, %s)", partial(promql.quantile_over_time, q)) for q in QUANTILES),
-        ("avg_over_time(%s)", promql.avg_over_time),
         ("max_over_time(%s)", promql.max_over_time),
     ],
 )

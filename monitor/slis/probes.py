@@ -1,0 +1,91 @@
+"""SLIs from probe results, 1 for a success and 0 for a failure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from monitor.expressions import Part, Promql, number, summed
+from monitor.quantity import Seconds, Share
+from monitor.selector import Selector, SelectorField
+from monitor.series import TargetSeries
+from monitor.slis.base import ABSENT, Measurement, in_window, value_or_none, whole
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """The share of probes that succeeded within the window."""
+
+    metric: SelectorField
+
+    units: ClassVar[frozenset[str]] = frozenset({"ratio"})
+    lingers: ClassVar[float] = 0.0
+
+    @property
+    def reads(self) -> tuple[Selector, ...]:
+        return (self.metric,)
+
+    def measure(self, series: TargetSeries, window: float, now: float) -> Measurement:
+        values = in_window(series.select(self.metric), window, now)
+        if not values:
+            return ABSENT
+        probes = sum(map(len, values))
+        return Measurement(value_or_none(sum(map(sum, values)) / probes), probes, f"{probes} probes")
+
+    def promql(self, window: float, part: Part) -> Promql:
+        good = part("good", summed("sum_over_time", self.metric, window))
+        probes = part("probes", summed("count_over_time", self.metric, window))
+        return Promql(f"{good} / {probes}", probes)
+
+
+@dataclass(frozen=True, slots=True)
+class BurnRate:
+    """How fast the error budget goes, as a multiple of the rate that spends it just by the end of its period.
+
+    The lower of the burn over the long window (enough has been spent to matter) and over the short one (it is
+    still being spent). Google SRE Workbook, chapter 5, "Multiwindow, Multi-Burn-Rate Alerts".
+    """
+
+    metric: SelectorField
+    slo: Annotated[Share, Field(lt=1)]
+    short_window: Seconds
+    minimum_failures: Annotated[int, Field(strict=True, ge=1)]
+
+    units: ClassVar[frozenset[str]] = frozenset({"number"})
+
+    @property
+    def reads(self) -> tuple[Selector, ...]:
+        return (self.metric,)
+
+    @property
+    def lingers(self) -> float:
+        return self.short_window
+
+    def measure(self, series: TargetSeries, window: float, now: float) -> Measurement:
+        matching = list(series.select(self.metric))
+        long = [value for each in in_window(matching, window, now) for value in each]
+        short = [value for each in in_window(matching, self.short_window, now) for value in each]
+        if not long or not short:
+            return ABSENT
+        failures = len(long) - sum(long)
+        burns = [self._burn(each) for each in (long, short)]
+        burn = math.nan if any(map(math.isnan, burns)) else min(burns)
+        basis = f"{whole(failures)} of {len(long)} probes failed"
+        return Measurement(value_or_none(burn), len(long), basis, alertable=failures >= self.minimum_failures)
+
+    def _burn(self, results: list[float]) -> float:
+        return (1 - sum(results) / len(results)) / (1 - self.slo)
+
+    def promql(self, window: float, part: Part) -> Promql:
+        probes = part("probes", summed("count_over_time", self.metric, window))
+        good = part("good", summed("sum_over_time", self.metric, window))
+        probes_lately = part("probes_lately", summed("count_over_time", self.metric, self.short_window))
+        good_lately = part("good_lately", summed("sum_over_time", self.metric, self.short_window))
+        budget = f"(1 - {number(self.slo)})"
+        long = f"(1 - {good} / {probes}) / {budget}"
+        short = f"(1 - {good_lately} / {probes_lately}) / {budget}"
+        lower = f"({long} <= {short}) or ({short} <= {long})"
+        return Promql(lower, f"{probes} and {probes_lately}", f"{probes} - {good} >= {self.minimum_failures}")
