@@ -34,7 +34,10 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """`since` is when the breach began, `last_broken` when it was last seen (seconds since the epoch)."""
+    """`since` is when the breach began, `last_broken` when it was last seen (seconds since the epoch).
+
+    `good_since`: from when on every reading was good; None while the last one was broken or unknown.
+    """
 
     key: Key
     state: State
@@ -48,6 +51,7 @@ class Alert:
     runbook: str
     fired_at: float | None = None
     resolved_at: float | None = None
+    good_since: float | None = None
 
 
 class Condition(NamedTuple):
@@ -141,23 +145,36 @@ class Alerting:
 
 
 def step(alert: Alert | None, condition: Condition, now: float, *, hold: bool = False) -> Alert | None:
-    """What becomes of an alert; None when there is none any more. `hold` keeps it from beginning to fire."""
+    """What becomes of an alert; None when there is none any more. `hold` keeps it from beginning to fire.
+
+    As in Prometheus (rules/alerting.go): `keep_firing` counts from the first good reading on.
+    """
     fresh, broken, wait, keep_firing = condition
     firing = alert is not None and alert.state is State.FIRING
-    if broken is None:
-        return alert if firing else None
     if not broken:
         if alert is None or not firing:
             return None
-        if now - alert.last_broken < keep_firing:
-            return alert
-        return replace(alert, state=State.RESOLVED, resolved_at=now, value=fresh.value, reason=fresh.reason)
+        return replace(alert, good_since=None) if broken is None else _cooling(alert, fresh, keep_firing, now)
     if alert is None or (hold and not firing):
         alert = fresh
-    alert = replace(alert, last_broken=now, value=fresh.value, reason=fresh.reason)
+    alert = replace(alert, last_broken=now, good_since=None, value=fresh.value, reason=fresh.reason)
     if firing or hold or now - alert.since < wait:
         return alert
     return replace(alert, state=State.FIRING, fired_at=now)
+
+
+def _cooling(alert: Alert, fresh: Alert, keep_firing: float, now: float) -> Alert:
+    good_since = now if alert.good_since is None else alert.good_since
+    if now - good_since < keep_firing:
+        return replace(alert, good_since=good_since)
+    return replace(
+        alert,
+        state=State.RESOLVED,
+        resolved_at=now,
+        good_since=good_since,
+        value=fresh.value,
+        reason=fresh.reason,
+    )
 
 
 def _inhibitors_first(readings: list[Reading]) -> list[Reading]:

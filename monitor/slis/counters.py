@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from monitor.expressions import Part, Promql, aggregated, number, over, summed
+from monitor.expressions import BY, Part, Promql, aggregated, number, over, summed
 from monitor.promql import histogram_quantile, max_over_time, rate
 from monitor.quantity import Seconds, Share
 from monitor.selector import Selector, SelectorField
@@ -116,7 +116,7 @@ class Rate:
     def promql(self, window: float, part: Part) -> Promql:
         rates = part("rate", summed("rate", self.counter, window))
         samples = aggregated("max", over("count_over_time", self.counter, window))
-        return Promql(f"{number(self.per)} * {rates}", f"{samples} and {rates}")
+        return Promql(f"{number(self.per)} * {rates}", f"{samples} and on ({BY}) {rates}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,4 +181,6 @@ class Busy:
         used = part("used", summed("rate", self.counter, window))
         capacity = part("capacity", summed("max_over_time", self.capacity, window))
         samples = aggregated("max", over("count_over_time", self.counter, window))
-        return Promql(f"{used} / ({capacity} != 0)", f"{samples} and {used} and {capacity}")
+        return Promql(
+            f"{used} / ({capacity} != 0)", f"{samples} and on ({BY}) {used} and on ({BY}) {capacity}"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from monitor.expressions import Part, Promql, aggregated, number, over, ranged, summed
+from monitor.expressions import BY, Part, Promql, aggregated, number, over, ranged, summed
 from monitor.promql import max_over_time, quantile_over_time
 from monitor.quantity import Share
 from monitor.selector import Selector, SelectorField
@@ -91,5 +91,5 @@ class Utilisation:
     def promql(self, window: float, part: Part) -> Promql:
         used = part("used", summed("max_over_time", self.used, window))
         capacity = part("capacity", summed("max_over_time", self.capacity, window))
-        samples = f"{summed('count_over_time', self.used, window)} and {capacity}"
+        samples = f"{summed('count_over_time', self.used, window)} and on ({BY}) {capacity}"
         return Promql(f"{used} / ({capacity} != 0)", samples)

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from monitor.expressions import Part, Promql, number, summed
+from monitor.expressions import BY, Part, Promql, number, summed
 from monitor.quantity import Seconds, Share
 from monitor.selector import Selector, SelectorField
 from monitor.series import TargetSeries
@@ -88,4 +88,5 @@ class BurnRate:
         long = f"(1 - {good} / {probes}) / {budget}"
         short = f"(1 - {good_lately} / {probes_lately}) / {budget}"
         lower = f"({long} <= {short}) or ({short} <= {long})"
-        return Promql(lower, f"{probes} and {probes_lately}", f"{probes} - {good} >= {self.minimum_failures}")
+        both = f"{probes} and on ({BY}) {probes_lately}"
+        return Promql(lower, both, f"{probes} - {good} >= {self.minimum_failures}")

@@ -20,11 +20,11 @@ from rich.console import Console
 
 from monitor.demo.board import SHOWN, Board
 from monitor.demo.faults import FAULTS
-from monitor.demo.inbox import Notice, read_notices
 from monitor.demo.runfolder import AlreadyRunningError, RunFolder, UnsafeFolderError, find
 from monitor.demo.screen import picture
 from monitor.demo.story import Story
 from monitor.demo.traffic import trial_balance
+from monitor.receiver import Notice, read_notices
 from tests.conftest import StartProcess
 from tests.servers import Process, wait_until
 
