@@ -148,6 +148,24 @@ def heal(name: Annotated[str, typer.Argument(help="Which fault; without it: all.
     raise typer.Exit(ask("heal", name))
 
 
+@app.command()
+def inbox(
+    listen: Annotated[str, typer.Option(help="Address and port.")] = "127.0.0.1:9099",
+) -> None:
+    """Receives Alertmanager's webhook (POST /alerts) and shows the last notifications; keeps none on disk."""
+    from monitor.fields import parse_listen
+    from monitor.inbox import serve
+
+    try:
+        host, port = parse_listen(listen)
+        listening = _listening(host, port)
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(f"{listen}: {error}", param_hint="--listen") from None
+    start_logging()
+    logging.getLogger("monitor").info("taking notifications on http://%s/alerts", listen)
+    serve(listening)
+
+
 def _objectives(config: Config) -> Objectives:
     loaded = load_objectives(config.objectives or resource("alerts", "objectives.yml"))
     objectives = shortened(loaded, config.shorten_windows)
@@ -185,18 +203,27 @@ def _validated(path: Path) -> str:
 
 
 def _bound(config: Config) -> socket.socket:
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((config.host, config.port))
-        listening.listen(128)
+        return _listening(config.host, config.port)
     except OSError as error:
         raise ConfigError.at(
             config.path,
             f"can't listen on {config.listen}: {error.strerror}; is another agent running? "
             "Choose another port with `listen:`",
         ) from None
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(128)
+    except OSError:
+        listening.close()
+        raise
     return listening
 
 

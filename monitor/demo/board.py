@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from monitor.demo.inbox import Notice
 from monitor.demo.traffic import Tally
+from monitor.receiver import Notice
 
 SHOWN = ("latency-p95", "error-rate", "pool-usage", "memory-usage", "failed-logins")
 """The five thresholds of the operations document, §9.2."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Self
 
 from monitor.demo.board import SHOWN, TERMS, Board
-from monitor.demo.inbox import Notice
+from monitor.receiver import Notice
 
 INDENT = " " * 20
 

@@ -12,7 +12,6 @@ from rich.console import Console
 
 from monitor.demo.board import Board, follow_agent
 from monitor.demo.children import Child, ChildError
-from monitor.demo.inbox import Notice
 from monitor.demo.interruption import Interruption
 from monitor.demo.lines import Lines, write
 from monitor.demo.runfolder import AlreadyRunningError, RunFolder, UnsafeFolderError
@@ -20,6 +19,7 @@ from monitor.demo.screen import Screen
 from monitor.demo.stage import Stage, set_stage
 from monitor.demo.story import Story
 from monitor.demo.traffic import everyday_traffic
+from monitor.receiver import Notice
 
 HAPPENED, MISSING, REFUSED = 0, 1, 2
 INVITATION = "Try `paciolus-monitor break` in another terminal; it lists the faults. Ctrl-C ends the demo"

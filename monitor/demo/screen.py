@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monitor.demo.board import SHOWN, TERMS, Board
-from monitor.demo.inbox import Notice
+from monitor.receiver import Notice
 
 ROOMY = 32
 """Lines from which on there are blank ones between the parts."""

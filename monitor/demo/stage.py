@@ -16,9 +16,10 @@ import yaml
 from monitor.demo.board import SHORTENED, Board
 from monitor.demo.children import Child, stop_all
 from monitor.demo.faults import Faults, Scene
-from monitor.demo.inbox import Inbox, Notice, serving
+from monitor.demo.inbox import Inbox, serving
 from monitor.demo.runfolder import RunFolder
 from monitor.demo.traffic import new_client
+from monitor.receiver import Notice
 
 LOOPBACK = "127.0.0.1"
 API_PORT, AGENT_PORT, INBOX_PORT = 8000, 9464, 9099
