@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from monitor.demo.interruption import Interruption
+from monitor.interruption import Interruption
 
 
 def tell(*, once: bool) -> int:

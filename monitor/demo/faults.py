@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 
 import httpx
 
-from monitor.demo.children import Child
+from monitor.children import Child
 from monitor.demo.sqlite import keep_locked, rename
 from monitor.demo.traffic import USERS, Tally, User, email
 

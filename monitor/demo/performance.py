@@ -10,15 +10,15 @@ from typing import Any
 
 from rich.console import Console
 
+from monitor.children import Child, ChildError
 from monitor.demo.board import Board, follow_agent
-from monitor.demo.children import Child, ChildError
-from monitor.demo.interruption import Interruption
 from monitor.demo.lines import Lines, write
 from monitor.demo.runfolder import AlreadyRunningError, RunFolder, UnsafeFolderError
 from monitor.demo.screen import Screen
 from monitor.demo.stage import Stage, set_stage
 from monitor.demo.story import Story
 from monitor.demo.traffic import everyday_traffic
+from monitor.interruption import Interruption
 from monitor.receiver import Notice
 
 HAPPENED, MISSING, REFUSED = 0, 1, 2

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import yaml
 
+from monitor.children import Child, stop_all
 from monitor.demo.board import SHORTENED, Board
-from monitor.demo.children import Child, stop_all
 from monitor.demo.faults import Faults, Scene
 from monitor.demo.inbox import Inbox, serving
 from monitor.demo.runfolder import RunFolder

@@ -1,4 +1,4 @@
-"""The demo's child processes: they end when the demo ends, however it ends."""
+"""Child processes of the demo and of `make stack`: they end when their parent ends, however it ends."""
 
 from __future__ import annotations
 
@@ -34,20 +34,32 @@ class Child:
     """A program that is started, maybe killed and started again, always with the same command and log.
 
     `intended`: whether it should be running. Start it in the main thread: the kernel ends it with the thread.
+    `ending` asks it to end. `user` may be given by root only.
     """
 
-    def __init__(self, name: str, argv: Sequence[str], env: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        folder: Path,
+        *,
+        ending: signal.Signals = signal.SIGTERM,
+        user: str | None = None,
+    ) -> None:
         self.name = name
+        self.ending = ending
         self.intended = False
         self._argv = argv
         self._env = {**inherited(), **env}
         self._folder = folder
-        self._log = folder / f"{name}.log"
+        self._user = user
+        self.log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         parent = os.getpid()
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command line
                 self._argv,
                 stdin=subprocess.DEVNULL,
@@ -55,10 +67,15 @@ class Child:
                 stderr=log,
                 env=self._env,
                 cwd=self._folder,
-                start_new_session=True,  # Ctrl-C in the terminal is for the demo, which ends its children
+                start_new_session=True,  # Ctrl-C in the terminal is for us, who end our children
+                user=self._user,
                 preexec_fn=lambda: _die_with(parent),
             )
         self.intended = True
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
 
     @property
     def running(self) -> bool:
@@ -70,7 +87,7 @@ class Child:
             raise self.failure(f"ended unexpectedly with {_meaning(status)}")
 
     def failure(self, what: str) -> ChildError:
-        with contextlib.suppress(OSError), self._log.open(errors="replace") as log:
+        with contextlib.suppress(OSError), self.log.open(errors="replace") as log:
             if last := deque((line.rstrip() for line in log), LOG_LINES):
                 return ChildError(f"The {self.name} {what}. Its last lines:\n  " + "\n  ".join(last))
         return ChildError(f"The {self.name} {what}, and logged nothing.")
@@ -80,10 +97,11 @@ class Child:
             self._process.send_signal(number)
 
     def kill(self) -> None:
-        """At once and on purpose."""
+        """At once and on purpose, with what it started itself."""
         self.intended = False
-        self.send(signal.SIGKILL)
         if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(GRACE)
 
     async def ready(self, url: str, within: float) -> None:
@@ -97,14 +115,14 @@ class Child:
             raise self.failure(f"was not ready within {within:g} s") from None
 
 
-async def stop_all(children: Iterable[Child]) -> None:
-    """Asks all, waits at most GRACE seconds, kills the rest; suspended ones included."""
+async def stop_all(children: Iterable[Child], grace: float = GRACE) -> None:
+    """Asks all, waits at most `grace` seconds, kills the rest; suspended ones included."""
     children = list(children)
     for child in children:
         child.intended = False
-        child.send(signal.SIGTERM)
+        child.send(child.ending)
         child.send(signal.SIGCONT)
-    for _ in range(round(GRACE / LOOK_EVERY)):
+    for _ in range(round(grace / LOOK_EVERY)):
         if not any(child.running for child in children):
             break
         await asyncio.sleep(LOOK_EVERY)
