@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from monitor.objectives import Objectives, load_objectives
-from monitor.render.dashboard import overview
+from monitor.render.dashboards import DASHBOARDS
+from monitor.render.grafana import GRAFANA
 from monitor.render.rules import rules_file
 from monitor.render.thresholds import thresholds_page
 from monitor.resources import ROOT
 
 RENDERED: dict[str, Callable[[Objectives], str]] = {
     "alerts/rules.yml": rules_file,
-    "dashboards/overview.json": overview,
+    **DASHBOARDS,
+    **GRAFANA,
     "docs/thresholds.md": thresholds_page,
 }
 

@@ -1,67 +1,102 @@
-"""dashboards/overview.json: every objective against its threshold, as the agent judges it."""
+"""What all dashboards share: frame, variables, links from one to the other, deploy markers, layout."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from monitor.objectives import Objective, Objectives
-from monitor.quantity import Unit, format_duration
+from monitor.render.links import FIRST_PANEL
+from monitor.render.panels import DATASOURCE, Json
 
-UNITS: dict[Unit, str] = {
-    "seconds": "s",
-    "ratio": "percentunit",
-    "per_minute": "suffix:/min",
-    "number": "none",
-}
-DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
-WHERE = 'job=~"$job", instance=~"$instance"'
-# The worst last: where two agents watch one target, the worse verdict is shown.
-VERDICTS = (("OK", "green"), ("UNKNOWN", "purple"), ("WARN", "orange"), ("BREACH", "red"))
 TAG = "paciolus"
-TOP, THIRD, HEIGHT = 10, 8, 7
-HEADROOM = 1.25
-"""How far the axis reaches above the limit while the values stay below it."""
+COLUMNS = 24
+FAMILY = {
+    "overview": "Is every objective kept, and what fires?",
+    "api": "Is the API fast and right, and if not, on which route?",
+    "database": "Does the connection pool run out, and who waits for it?",
+    "security": "Is somebody at the door, and are secrets and certificates fresh?",
+    "probes": "Is it up as seen from outside, and why not?",
+    "agent": "Can the agent's word be trusted?",
+}
+"""Each dashboard and the one question that it answers."""
+
+TARGET = 'target=~"$target"'
+OF_INSTANCE = 'job=~"$job", instance=~"$instance"'
+OF_TARGET = f"{OF_INSTANCE}, {TARGET}"
+"""What a selector carries: these for what is scraped, TARGET alone for what rules have recorded without job
+and instance, and OF_INSTANCE for what the agent says of itself."""
+
+DEPLOYED = (
+    f"group by (target, version) (app_build_info{{{OF_INSTANCE}}})"
+    f" unless group by (target, version) (app_build_info{{{OF_INSTANCE}}} offset 2m)"
+    " and on (target) count by (target)"
+    f" (group by (target, version) (last_over_time(app_build_info{{{OF_INSTANCE}}}[1h]))) > 1"
+)
+"""A version that was not there two minutes ago, of a target that ran another one within the hour: a release
+or a rollback, and neither a restart nor Prometheus' own first look."""
 
 
-def overview(objectives: Objectives) -> str:
-    panels = [_verdicts(), _firing(), _which(), *map(_panel, range(len(objectives)), objectives)]
-    for number, panel in enumerate(panels, start=1):
-        panel["id"] = number
-    dashboard = {
-        "uid": "paciolus-overview",
-        "title": "Paciolus: overview",
-        "description": "Is every objective kept, and what fires? Written from alerts/objectives.yml.",
+class Band(NamedTuple):
+    """Panels side by side: each with its width, of COLUMNS."""
+
+    height: int
+    panels: tuple[tuple[int, Json], ...]
+
+
+def band(height: int, *panels: Json, widths: tuple[int, ...] = ()) -> Band:
+    """Equally wide unless `widths` says otherwise."""
+    shares = widths or (COLUMNS // len(panels),) * len(panels)
+    return Band(height, tuple(zip(shares, panels, strict=True)))
+
+
+def heading(title: str) -> Band:
+    return Band(1, ((COLUMNS, {"type": "row", "title": title, "collapsed": False, "panels": []}),))
+
+
+def dashboard(name: str, variables: list[Json], *bands: Band) -> str:
+    content = {
+        "uid": f"{TAG}-{name}",
+        "title": f"Paciolus: {name}",
+        "description": FAMILY[name],
         "tags": [TAG],
         "schemaVersion": 39,
         "version": 1,
         "editable": False,
+        "graphTooltip": 1,
         "timezone": "utc",
         "refresh": "30s",
         "time": {"from": "now-3h", "to": "now"},
-        "templating": {"list": _variables()},
-        "annotations": {"list": []},
-        "links": [_link()],
-        "panels": panels,
+        "templating": {"list": [_datasource(), *variables]},
+        "annotations": {"list": [_deploys()]},
+        "links": [_link(other) for other in FAMILY if other != name],
+        "panels": list(_laid_out(bands)),
     }
-    return json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _link() -> dict[str, Any]:
-    """To the other dashboards of the family, keeping time range and variables."""
-    return {"type": "dashboards", "title": "Paciolus", "tags": [TAG], "keepTime": True, "includeVars": True}
+def target_variables(metric: str) -> list[Json]:
+    """Target, job and instance, as far as they have `metric`.
 
-
-def _variables() -> list[dict[str, Any]]:
+    "All" targets includes series without that label: people scrape their own with labels of their own.
+    """
     return [
-        {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"},
-        _label_values("job", "objective_verdict", "Job"),
-        _label_values("instance", 'objective_verdict{job=~"$job"}', "Instance"),
+        label_values("target", "Target", metric, everything=".*"),
+        label_values("job", "Job", f"{metric}{{{TARGET}}}"),
+        label_values("instance", "Instance", f'{metric}{{{TARGET}, job=~"$job"}}'),
     ]
 
 
-def _label_values(label: str, metric: str, title: str) -> dict[str, Any]:
-    query = f"label_values({metric}, {label})"
+def instance_variables(metric: str) -> list[Json]:
+    return [
+        label_values("job", "Job", metric),
+        label_values("instance", "Instance", f'{metric}{{job=~"$job"}}'),
+    ]
+
+
+def label_values(label: str, title: str, selector: str, everything: str = ".+") -> Json:
+    query = f"label_values({selector}, {label})"
+    on_time_range, alphabetically = 2, 1
     return {
         "name": label,
         "label": title,
@@ -69,160 +104,53 @@ def _label_values(label: str, metric: str, title: str) -> dict[str, Any]:
         "datasource": DATASOURCE,
         "definition": query,
         "query": {"query": query, "refId": label},
-        "refresh": 2,
+        "refresh": on_time_range,
         "multi": True,
         "includeAll": True,
-        "allValue": ".+",
+        "allValue": everything,
         "current": {"text": "All", "value": "$__all"},
-        "sort": 1,
+        "sort": alphabetically,
     }
 
 
-def _target(expression: str, legend: str, *, instant: bool = False) -> dict[str, Any]:
+def _datasource() -> Json:
+    return {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"}
+
+
+def _deploys() -> Json:
     return {
-        "refId": "A",
+        "name": "Deploys",
         "datasource": DATASOURCE,
-        "expr": expression,
-        "legendFormat": legend,
-        "instant": instant,
-        "range": not instant,
+        "enable": True,
+        "expr": DEPLOYED,
+        "step": "30s",
+        "iconColor": "blue",
+        "titleFormat": "{{target}}: version {{version}}",
     }
 
 
-def _verdicts() -> dict[str, Any]:
-    """Numbers stand for verdicts: Grafana colours a state timeline by value."""
-    scored = " or ".join(
-        f'({score} * (objective_verdict{{{WHERE}, verdict="{name}"}} == 1))'
-        for score, (name, _) in enumerate(VERDICTS)
-    )
+def _link(other: str) -> Json:
+    """Keeps time range, data source and target. Not job and instance: the others are about other jobs."""
+    kept = "${datasource:queryparam}&${target:queryparam}"
     return {
-        "type": "state-timeline",
-        "title": "Verdict of each objective (gap: the agent is silent)",
-        "description": "Red: follow its runbook. Purple: nobody knows, see why its check brings nothing.",
-        "datasource": DATASOURCE,
-        "gridPos": {"x": 0, "y": 0, "w": 2 * THIRD, "h": TOP},
-        "targets": [_target(f"max by (target, objective) ({scored})", "{{target}} {{objective}}")],
-        "fieldConfig": {"defaults": {"unit": "none", "min": 0, "mappings": [_mapping()]}, "overrides": []},
-        "options": {"showValue": "never", "legend": _legend("list")},
+        "type": "link",
+        "title": other.capitalize() if other != "api" else "API",
+        "tooltip": FAMILY[other],
+        "url": f"/d/{TAG}-{other}?{kept}",
+        "keepTime": True,
+        "includeVars": False,
+        "targetBlank": False,
+        "tags": [TAG],
     }
 
 
-def _mapping() -> dict[str, Any]:
-    return {
-        "type": "value",
-        "options": {
-            str(score): {"text": name, "color": colour, "index": score}
-            for score, (name, colour) in enumerate(VERDICTS)
-        },
-    }
-
-
-def _firing() -> dict[str, Any]:
-    """Without an agent it is empty: 0 would be a promise that nobody keeps."""
-    firing = f'sum(alert_state{{{WHERE}, state="firing"}}) or 0 * sum(objective_verdict{{{WHERE}}})'
-    panel = _stat("Alerts firing", firing, "firing", no_value="no agent", height=4)
-    panel["description"] = "More than 0: somebody has been told. No number: no agent was seen."
-    panel["fieldConfig"]["defaults"]["thresholds"] = _steps(("purple", None), ("green", 0), ("red", 1))
-    return panel
-
-
-def _which() -> dict[str, Any]:
-    firing = f'max by (target, alert) (alert_state{{{WHERE}, state="firing"}} == 1)'
-    panel = _stat("Firing now", firing, "{{target}} {{alert}}", no_value="none seen", height=TOP - 4, top=4)
-    panel["description"] = (
-        "Each has a runbook of its name; the notification says value, threshold and reason."
-    )
-    panel["fieldConfig"]["defaults"]["thresholds"] = _steps(("text", None), ("red", 1))
-    panel["options"]["textMode"] = "name"
-    return panel
-
-
-def _stat(
-    title: str, expression: str, legend: str, *, no_value: str, height: int, top: int = 0
-) -> dict[str, Any]:
-    return {
-        "type": "stat",
-        "title": title,
-        "datasource": DATASOURCE,
-        "gridPos": {"x": 2 * THIRD, "y": top, "w": THIRD, "h": height},
-        "targets": [_target(expression, legend, instant=True)],
-        "fieldConfig": {"defaults": {"unit": "none", "min": 0, "noValue": no_value}, "overrides": []},
-        "options": {"colorMode": "background", "reduceOptions": {"calcs": ["lastNotNull"]}},
-    }
-
-
-def _panel(index: int, objective: Objective) -> dict[str, Any]:
-    row, column = divmod(index, 3)
-    drawn = _line(objective) if objective.breach.high_is_bad else _number(objective)
-    return drawn | {
-        "title": f"{objective.title}, alert when {objective.breach}",
-        "description": _description(objective),
-        "datasource": DATASOURCE,
-        "gridPos": {"x": column * THIRD, "y": TOP + row * HEIGHT, "w": THIRD, "h": HEIGHT},
-    }
-
-
-def _line(objective: Objective) -> dict[str, Any]:
-    """The threshold is always in sight, however far below it the values are."""
-    scale = _scale(objective)
-    reach = {} if "max" in scale else {"axisSoftMax": HEADROOM * objective.breach.value}
-    look = {
-        "thresholds": _limits(objective),
-        "color": {"mode": "shades", "fixedColor": "blue"},
-        "custom": {"lineWidth": 2, "thresholdsStyle": {"mode": "line"}, "spanNulls": False, **reach},
-    }
-    return {
-        "type": "timeseries",
-        "targets": [_target(_known_value(objective), "{{target}}")],
-        "fieldConfig": {"defaults": scale | look, "overrides": []},
-        "options": {"legend": _legend("table", "mean", "max", "lastNotNull")},
-    }
-
-
-def _number(objective: Objective) -> dict[str, Any]:
-    """99.9 % and 99.8 % are the same line on an axis from 0 to 1, and the same "100%" in a legend."""
-    look = {"decimals": 3, "thresholds": _limits(objective)}
-    return {
-        "type": "stat",
-        "targets": [_target(_known_value(objective), "{{target}}", instant=True)],
-        "fieldConfig": {"defaults": _scale(objective) | look, "overrides": []},
-        "options": {"colorMode": "background", "reduceOptions": {"calcs": ["lastNotNull"]}},
-    }
-
-
-def _description(objective: Objective) -> str:
-    return (
-        f"Alerts when {objective.breach} for {format_duration(objective.for_)}, measured over "
-        f"{format_duration(objective.window)} ({objective.document}). No line: UNKNOWN. "
-        f"Runbook: {objective.runbook}"
-    )
-
-
-def _known_value(objective: Objective) -> str:
-    """Nothing while UNKNOWN: one of three requests is 33 % and says nothing."""
-    where = f'{WHERE}, objective="{objective.name}"'
-    unknown = f'objective_verdict{{{where}, verdict="UNKNOWN"}} == 1'
-    return f"objective_value{{{where}}} unless ignoring (verdict) ({unknown})"
-
-
-def _scale(objective: Objective) -> dict[str, Any]:
-    unit = objective.breach.unit
-    highest = {"max": 1} if unit == "ratio" else {}
-    return {"unit": UNITS[unit], "min": 0, **highest, "noValue": "UNKNOWN: no data, or too little to judge"}
-
-
-def _limits(objective: Objective) -> dict[str, Any]:
-    limit, warn = objective.breach.value, objective.warn
-    if objective.breach.high_is_bad:
-        return _steps(("green", None), *([("orange", warn.value)] if warn else []), ("red", limit))
-    # The first step is also the colour of "no value".
-    warned = [("orange", limit), ("green", warn.value)] if warn else [("green", limit)]
-    return _steps(("purple", None), ("red", 0), *warned)
-
-
-def _steps(*steps: tuple[str, float | None]) -> dict[str, Any]:
-    return {"mode": "absolute", "steps": [{"color": colour, "value": value} for colour, value in steps]}
-
-
-def _legend(mode: str, *calculations: str) -> dict[str, Any]:
-    return {"showLegend": True, "displayMode": mode, "placement": "bottom", "calcs": list(calculations)}
+def _laid_out(bands: tuple[Band, ...]) -> Iterator[Json]:
+    """From the top; who has no number yet is counted from 1, below those of objectives."""
+    y, numbers = 0, iter(range(1, FIRST_PANEL))
+    for each in bands:
+        x = 0
+        for width, panel in each.panels:
+            place: dict[str, Any] = {"x": x, "y": y, "w": width, "h": each.height}
+            yield {"id": panel["id"] if "id" in panel else next(numbers), **panel, "gridPos": place}
+            x += width
+        y += each.height
