@@ -83,6 +83,7 @@ NO_HEALTH = alert("no-data", "page", "health")
 ABSENT = alert("target-absent", check="scrape")
 MONITOR_DOWN = alert("monitor-down", check="scrape", target="monitor")
 MONITOR_STUCK = alert("monitor-stuck", check="scrape", target="monitor")
+PROMETHEUS_DOWN = alert("prometheus-down", check="scrape", target="prometheus")
 OTHER = alert("error-rate", target="web")
 CANARY = (alert("target-down", target="canary"), alert("error-rate", target="canary"))
 """Posted last: once the second is silenced, so is everything that ever will be."""
@@ -124,8 +125,13 @@ CASES: dict[str, tuple[list[Any], list[Any], list[Any]]] = {
     "nor to another copy": ([as_grafana(SLOW)], [], [as_grafana(SLOW)]),
     "copies wait for the Watchdog to stop": (
         [WATCHDOG],
-        [as_grafana(SLOW), as_grafana(alert("prometheus-down", target="prometheus"))],
+        [as_grafana(SLOW), as_grafana(PROMETHEUS_DOWN)],
         [WATCHDOG, as_grafana(alert("made-in-grafana"), "Ours"), alert("error-rate")],
+    ),
+    "without Prometheus copies are of the past": (
+        [as_grafana(PROMETHEUS_DOWN)],
+        [as_grafana(SLOW)],
+        [as_grafana(PROMETHEUS_DOWN), alert("error-rate"), as_grafana(alert("made-in-grafana"), "Ours")],
     ),
     "a copy that is down silences like the first": ([as_grafana(DOWN)], [SLOW], [as_grafana(DOWN)]),
 }
