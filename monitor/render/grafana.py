@@ -172,8 +172,8 @@ def _annotations(objective: Objective) -> dict[str, str]:
 
 
 def _prometheus_down() -> dict[str, Any]:
-    """What Prometheus' own rules can't say. Alertmanager believes it once the Watchdog is gone too, which takes
-    three minutes, and has to have it by then: without it the other rules tell what they last knew."""
+    """What Prometheus' own rules can't say. Alertmanager believes it once the Watchdog is gone too, some
+    three minutes later, and has to have it by then: without it the other rules tell what they last knew."""
     return {
         "uid": uid("prometheus-down"),
         "title": "prometheus-down",
