@@ -16,13 +16,15 @@ from prometheus_client import CollectorRegistry
 from exporters.http import Prober
 from exporters.process import watch_process
 from exporters.sample import Sample, labels
-from monitor.alerting import NO_DATA, Alerting
+from monitor.alerting import NO_DATA, Alert, Alerting
 from monitor.config import Config
 from monitor.cycle import Condition, Cycle
 from monitor.history import History
 from monitor.metrics import AgentMetrics
 from monitor.notify import NOTIFIERS
+from monitor.notify.alertmanager import Alertmanager
 from monitor.notify.outbox import Outbox
+from monitor.notify.resend import Resend
 from monitor.objectives import Objectives
 from monitor.recorder import Recorder
 from monitor.schedule import Schedule
@@ -60,6 +62,11 @@ class Agent:
             clock=clock,
             conditions={target.name: Condition() for target in config.targets},
         )
+        self._resends = [
+            Resend(each, self._standing, objectives, self.metrics)
+            for each in self._notifiers.values()
+            if isinstance(each, Alertmanager)
+        ]
         self._schedule = Schedule(self.cycle.run, self.metrics, clock)
         for target in config.targets:
             self.metrics.born(target.name, (check.name for check in target.checks), self._notifiers)
@@ -75,6 +82,7 @@ class Agent:
             asyncio.create_task(self._outbox.run(), name="outbox"),
             asyncio.create_task(self._forget(), name="forget"),
             asyncio.create_task(serve(page, listening), name="web"),
+            *(asyncio.create_task(each.run(), name="resend") for each in self._resends),
         ]
         self._schedule.start(self._config.targets)
         stopped = asyncio.create_task(stop.wait(), name="stop")
@@ -105,6 +113,9 @@ class Agent:
                 self._memory.of(target).remember(at, [sample])
                 failures = self.cycle.conditions[target].failures
                 failures[check] = 0 if success else failures.get(check, 0) + 1
+
+    def _standing(self) -> list[Alert]:
+        return list(self.cycle.alerting.alerts.values())
 
     async def _forget(self) -> None:
         while True:

@@ -24,6 +24,7 @@ from monitor.fields import (
     Pattern,
     Probe,
     Proxy,
+    Resend,
     Statuses,
     Timeout,
     UrlPath,
@@ -34,6 +35,7 @@ from monitor.quantity import format_duration
 from monitor.yamlfile import Document, Loc, load_yaml
 
 DEFAULT_TIMEOUT = 10.0
+DEFAULT_RESEND = 30.0
 LONGEST_BODY = 64 * 1_048_576
 MOST_SHORTENED = 10_000
 DEFAULT_DATABASE = sa.make_url("sqlite:///paciolus-monitor.db")
@@ -68,6 +70,8 @@ class NotifierConfig:
     url: str = field(repr=False)
     timeout: float
     severities: tuple[Severity, ...]
+    resend: float = DEFAULT_RESEND
+    """Seconds after which an Alertmanager hears again what fires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,7 @@ class _Notifier:
     url: HttpUrl | None = None
     timeout: Timeout = DEFAULT_TIMEOUT
     severities: Annotated[tuple[Severity, ...], Field(min_length=1)] = ("page", "ticket", "info")
+    resend: Resend | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +208,7 @@ def _check_target_names(document: Document) -> None:
 
 def _notifiers(document: Document) -> Iterator[NotifierConfig]:
     from monitor.notify import NOTIFIERS  # imports this file
+    from monitor.notify.alertmanager import Alertmanager
 
     for name, written in document.under("notify", dict).items():
         loc: Loc = ("notify", name)
@@ -210,10 +216,17 @@ def _notifiers(document: Document) -> Iterator[NotifierConfig]:
         if shape is None:
             continue
         if shape.url is not None and not NOTIFIERS[shape.kind].takes_url:
-            document.wrong((*loc, "url"), f"a {shape.kind} notifier has no URL; remove it")
+            document.wrong((*loc, "url"), f"{_a(shape.kind)} notifier has no URL; remove it")
         elif shape.url is None and NOTIFIERS[shape.kind].takes_url:
-            document.wrong((*loc, "url"), f"missing; a {shape.kind} needs `url: …` here")
-        yield NotifierConfig(name, shape.kind, shape.url or "", shape.timeout, shape.severities)
+            document.wrong((*loc, "url"), f"missing; {_a(shape.kind)} needs `url: …` here")
+        if shape.resend is not None and NOTIFIERS[shape.kind] is not Alertmanager:
+            document.wrong((*loc, "resend"), f"{_a(shape.kind)} notifier is told once; remove it")
+        resend = shape.resend or DEFAULT_RESEND
+        yield NotifierConfig(name, shape.kind, shape.url or "", shape.timeout, shape.severities, resend)
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def _objectives(written: str | None, document: Document) -> Path | None:

@@ -107,7 +107,8 @@ class Cycle:
         for alert in changed:
             for notifier in self.config.notify:
                 if alert.severity in notifier.severities:
-                    yield Message(notifier.name, dedup_key(alert), webhook_json(alert, notifier.name))
+                    body = webhook_json(alert, notifier.name, self.objectives)
+                    yield Message(notifier.name, dedup_key(alert), body)
 
 
 def _samples(target: Target, outcome: Outcome, failures: int) -> list[Sample]:

@@ -75,6 +75,12 @@ class AgentMetrics:
         self.notifications = Counter(
             "monitor_notifications", "Messages by outcome.", ("notifier", "outcome"), registry=to
         )
+        self.resends = Counter(
+            "monitor_resends",
+            "Rounds in which an Alertmanager was told again what fires.",
+            ("notifier", "outcome"),
+            registry=to,
+        )
 
     def born(self, target: str, checks: Iterable[str], notifiers: Iterable[str]) -> None:
         """Counters start at 0, so that the first event is an increase."""

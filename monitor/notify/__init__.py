@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Protocol
 
 from monitor.config import NotifierConfig
+from monitor.notify.alertmanager import Alertmanager
 from monitor.notify.log import Log
 from monitor.notify.webhook import Webhook
 
@@ -21,6 +22,7 @@ class Notifier(Protocol):
 
 
 NOTIFIERS: dict[str, type[Notifier]] = {
+    "alertmanager": Alertmanager,
     "log": Log,
     "webhook": Webhook,
 }

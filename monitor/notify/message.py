@@ -10,52 +10,73 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from monitor.alerting import Alert, State
+from monitor.alerting import NO_DATA, Alert, State
+from monitor.links import PROBES, panel_link
+from monitor.objectives import Objectives
 from monitor.quantity import format_duration
+from monitor.words import description, nobody_knows
 
 NEVER = "0001-01-01T00:00:00Z"
 
 
-def webhook_body(alert: Alert, receiver: str) -> dict[str, Any]:
-    labels = {
-        "alertname": alert.key.name,
-        "target": alert.key.target,
-        "check": alert.key.check,
-        "severity": alert.severity,
+def webhook_body(alert: Alert, receiver: str, objectives: Objectives | None = None) -> dict[str, Any]:
+    """Description and dashboard are left out unless the alert's objective is among `objectives`."""
+    said = alert_body(alert, objectives)
+    return {
+        "version": "4",
+        "groupKey": f"{alert.key.target}/{alert.key.check}/{alert.key.name}",
+        "truncatedAlerts": 0,
+        "status": said["status"],
+        "receiver": receiver,
+        "groupLabels": {"alertname": alert.key.name, "target": alert.key.target},
+        "commonLabels": said["labels"],
+        "commonAnnotations": said["annotations"],
+        "externalURL": "",
+        "alerts": [said],
     }
-    annotations = {
-        "summary": summary(alert),
-        "value": alert.value,
-        "threshold": alert.threshold,
-        "reason": alert.reason,
-        "runbook": alert.runbook,
-    }
-    status = "resolved" if alert.state is State.RESOLVED else "firing"
-    one = {
-        "status": status,
-        "labels": labels,
-        "annotations": annotations,
+
+
+def alert_body(alert: Alert, objectives: Objectives | None) -> dict[str, Any]:
+    """The labels are those of the alert in alerts/rules.yml: for Alertmanager they are one."""
+    return {
+        "status": "resolved" if alert.state is State.RESOLVED else "firing",
+        "labels": {
+            "alertname": alert.key.name,
+            "target": alert.key.target,
+            "check": alert.key.check,
+            "severity": alert.severity,
+        },
+        "annotations": {
+            "summary": summary(alert),
+            "value": alert.value,
+            "threshold": alert.threshold,
+            "reason": alert.reason,
+            "runbook": alert.runbook,
+            **(_background(alert, objectives) if objectives else {}),
+        },
         "startsAt": rfc3339(alert.since),
         "endsAt": rfc3339(alert.resolved_at) if alert.resolved_at else NEVER,
         "generatorURL": "",
         "fingerprint": dedup_key(alert),
     }
+
+
+def webhook_json(alert: Alert, receiver: str, objectives: Objectives | None = None) -> str:
+    return json.dumps(webhook_body(alert, receiver, objectives), ensure_ascii=False)
+
+
+def _background(alert: Alert, objectives: Objectives) -> dict[str, str]:
+    if alert.key.name == NO_DATA:
+        blinded = [each.name for each in objectives if each.check == alert.key.check]
+        return {"description": nobody_knows(blinded), "dashboard": f"d/{PROBES}"}
+    try:
+        objective = objectives.by_name(alert.key.name)
+    except KeyError:
+        return {}
     return {
-        "version": "4",
-        "groupKey": f"{alert.key.target}/{alert.key.check}/{alert.key.name}",
-        "truncatedAlerts": 0,
-        "status": status,
-        "receiver": receiver,
-        "groupLabels": {"alertname": alert.key.name, "target": alert.key.target},
-        "commonLabels": labels,
-        "commonAnnotations": annotations,
-        "externalURL": "",
-        "alerts": [one],
+        "description": description(objective, alert.key.target, alert.value),
+        "dashboard": panel_link(objectives, objective),
     }
-
-
-def webhook_json(alert: Alert, receiver: str) -> str:
-    return json.dumps(webhook_body(alert, receiver), ensure_ascii=False)
 
 
 def summary(alert: Alert) -> str:

@@ -8,9 +8,7 @@ from typing import ClassVar
 import httpx
 
 from monitor.config import NotifierConfig
-from monitor.notify.delivery import DeliveryError
-
-WORTH_A_RETRY = frozenset({408, 425, 429})
+from monitor.notify.delivery import DeliveryError, refusal
 
 
 class Webhook:
@@ -28,17 +26,11 @@ class Webhook:
         headers = {"content-type": "application/json", "idempotency-key": once}
         try:
             async with self._client.stream("POST", self._url, content=body, headers=headers) as response:
-                status, wait = response.status_code, _seconds(response.headers.get("retry-after"))
+                refused = refusal(response)
         except httpx.HTTPError as error:
             raise DeliveryError(f"no answer: {type(error).__name__} {error}".rstrip()) from error
-        if not 200 <= status < 300:
-            retry = status >= 500 or status in WORTH_A_RETRY
-            raise DeliveryError(f"answered {status}", permanent=not retry, retry_after=wait)
+        if refused:
+            raise refused
 
     async def close(self) -> None:
         await self._client.aclose()
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Only the form in seconds; receivers that send a date get our own back-off."""
-    return float(retry_after) if retry_after and retry_after.isdecimal() else None

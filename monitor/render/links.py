@@ -1,20 +1,7 @@
-"""Where an objective is drawn: alerts link to the panel that is about them."""
+"""The links of monitor/links.py, under the name by which what is rendered knows them."""
 
 from __future__ import annotations
 
-from monitor.objectives import Objective, Objectives
+from monitor.links import AGENT, FIRST_PANEL, OVERVIEW, PROBES, panel_id, panel_link
 
-OVERVIEW = "paciolus-overview"
-AGENT = "paciolus-agent"
-PROBES = "paciolus-probes"
-FIRST_PANEL = 100
-"""Of the panels of objectives; those below are the dashboard's own. The order is that of objectives.yml."""
-
-
-def panel_id(objectives: Objectives, objective: Objective) -> int:
-    return FIRST_PANEL + objectives.entries.index(objective)
-
-
-def panel_link(objectives: Objectives, objective: Objective) -> str:
-    """Relative to Grafana's address; Alertmanager's template adds that, and the time range of the alert."""
-    return f"d/{OVERVIEW}?viewPanel={panel_id(objectives, objective)}"
+__all__ = ["AGENT", "FIRST_PANEL", "OVERVIEW", "PROBES", "panel_id", "panel_link"]
