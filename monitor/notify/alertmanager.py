@@ -7,7 +7,7 @@ Alertmanager takes alerts with the same labels for one, and the last word about 
     an end in the past     it is over at once, whoever else still sees the fault
 
 So the agent says again what fires, as Prometheus does, and looks first at what Alertmanager has: an alert
-that was there and is gone was ended by somebody else, and to say it again would page twice. docs/adr/0011 has
+that was there and is gone was ended by somebody else, and to say it again would page twice. docs/adr/0012 has
 the cases.
 """
 
