@@ -104,7 +104,8 @@ class Result:
     """`detail` is one line for a human. `duration` and `stalled` are in seconds; `stalled` is for how long
     our own event loop was blocked meanwhile (over 50 ms at a time): then the times are upper bounds, and it
     is not the target's doing. `retry_after` is in seconds, at most MAX_RETRY_AFTER; a Retry-After of 0
-    counts as none."""
+    counts as none. `certificate_expires`, in seconds since the epoch, is the earliest end of the certificates
+    that the server sent, trusted or not; None without TLS, or when the handshake did not get that far."""
 
     reason: Reason | None
     detail: str
@@ -117,6 +118,7 @@ class Result:
     redirects: int = 0
     content_type: str = ""
     stalled: float = 0.0
+    certificate_expires: float | None = None
 
     @property
     def success(self) -> bool:
@@ -221,6 +223,8 @@ def _configure(curl: pycurl.Curl, request: Request, transfer: Transfer) -> None:
     curl.setopt(pycurl.WRITEFUNCTION, transfer.receive)
     if request.secure or request.proxy or request.max_redirects:
         _trust(curl, request.ca_file)
+    if request.secure or request.max_redirects:
+        curl.setopt(pycurl.OPT_CERTINFO, 1)
     if request.max_redirects:
         curl.setopt(pycurl.FOLLOWLOCATION, 1)
         curl.setopt(pycurl.MAXREDIRS, request.max_redirects)
@@ -285,7 +289,17 @@ def _result(curl: pycurl.Curl, request: Request, transfer: Transfer, code: int, 
         redirects=curl.getinfo(pycurl.REDIRECT_COUNT),
         content_type=curl.getinfo(pycurl.CONTENT_TYPE) or "",
         stalled=transfer.stalled,
+        certificate_expires=_certificate_expires(curl.getinfo_raw(pycurl.INFO_CERTINFO)),
     )
+
+
+def _certificate_expires(chain: list[tuple[tuple[bytes, bytes], ...]]) -> float | None:
+    """libcurl has read the certificates before it judges them, so those are here that it refused."""
+    ends = [value for fields in chain for name, value in fields if name == b"Expire date"]
+    try:
+        return min((float(ssl.cert_time_to_seconds(end.decode())) for end in ends), default=None)
+    except ValueError:
+        return None
 
 
 _WHILE = {

@@ -31,6 +31,12 @@ class AgentMetrics:
         self._last_duration = Gauge(
             "probe_last_duration_seconds", "Duration of the last successful probe.", by, registry=to
         )
+        self._certificate = Gauge(
+            "probe_certificate_expiry_timestamp_seconds",
+            "When the first of the certificates ends that the server sent.",
+            by,
+            registry=to,
+        )
         self._phase = Gauge("probe_phase_seconds", "Phases of the last probe.", (*by, "phase"), registry=to)
         self._results = Counter(
             "probe_results", "Probes: ok, throttled or why they failed.", (*by, "reason"), registry=to
@@ -103,6 +109,8 @@ class AgentMetrics:
         phases = outcome.result.phases
         for phase in ("dns", "connect", "tls", "first_byte", "transfer"):
             self._phase.labels(*place, phase).set(getattr(phases, phase))
+        if outcome.result.certificate_expires is not None:
+            self._certificate.labels(*place).set(outcome.result.certificate_expires)
         if outcome.reason == THROTTLED:
             return
         self._success.labels(*place).set(outcome.success)

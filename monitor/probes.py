@@ -56,10 +56,12 @@ def _learnt(target: Target, check: CheckConfig, result: Result) -> list[Sample]:
     place = labels(target=target.name, check=check.name)
     if result.reason is Reason.TIMEOUT and result.stalled:
         return []
-    success = Sample("probe_success", place, float(result.success))
-    if not result.success or result.stalled:
-        return [success]
-    return [success, Sample("probe_last_duration_seconds", place, result.duration)]
+    learnt = [Sample("probe_success", place, float(result.success))]
+    if result.certificate_expires is not None:
+        learnt.append(Sample("probe_certificate_expiry_timestamp_seconds", place, result.certificate_expires))
+    if result.success and not result.stalled:
+        learnt.append(Sample("probe_last_duration_seconds", place, result.duration))
+    return learnt
 
 
 async def scraped(prober: Prober, target: Target, check: CheckConfig, wanted: Wanted) -> Outcome:

@@ -19,7 +19,7 @@ import pytest
 import trustme
 import uvloop
 
-from exporters.http import Prober, Reason, Request, Result
+from exporters.http import Prober, Reason, Request, Result, _certificate_expires
 from tests.exporters.loopback import OK, Conversation, is_silent, repeats, says, serving
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -244,6 +244,7 @@ async def test_tls_has_its_own_phase(prober: Prober, authority: trustme.CA, ca_f
         result = await prober.probe(Request(url, ca_file=ca_file))
     assert result.success, result
     assert result.phases.tls > 0.0
+    assert result.certificate_expires == datetime.datetime(3000, 1, 1, tzinfo=datetime.UTC).timestamp()
     assert sum(astuple(result.phases)) == pytest.approx(result.duration)
 
 
@@ -267,6 +268,49 @@ async def test_expired_certificate(prober: Prober, authority: trustme.CA, ca_fil
         result = await prober.probe(Request(url, ca_file=ca_file))
     assert result.reason is Reason.TLS
     assert "expired" in result.detail
+    assert result.certificate_expires == int(yesterday.timestamp())
+
+
+async def test_the_first_certificate_of_the_chain_to_end_counts(
+    prober: Prober, authority: trustme.CA
+) -> None:
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=20)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    leaf = authority.create_child_ca().issue_cert("127.0.0.1", not_after=soon)
+    leaf.configure_cert(context)
+    assert len(leaf.cert_chain_pems) == 2
+    async with serving(says(OK), context) as url:
+        untrusted = await prober.probe(Request(url))
+    assert untrusted.reason is Reason.TLS
+    assert untrusted.certificate_expires == int(soon.timestamp())
+
+
+async def test_without_tls_no_certificate_expires(prober: Prober) -> None:
+    followed = {"max_redirects": 1}
+    for wishes in ({}, followed):
+        assert (await answer(prober, says(OK), **wishes)).certificate_expires is None
+    hung = await answer(prober, is_silent, timeout=0.2)
+    assert hung.certificate_expires is None
+
+
+async def test_after_a_redirect_to_https_it_is_the_last_servers_certificate(
+    prober: Prober, authority: trustme.CA, ca_file: str
+) -> None:
+    async with serving(says(OK), certified(authority, "127.0.0.1")) as secure:
+        result = await answer(prober, redirects_to(secure), max_redirects=1, ca_file=ca_file)
+    assert result.success, result
+    assert result.certificate_expires == datetime.datetime(3000, 1, 1, tzinfo=datetime.UTC).timestamp()
+
+
+def test_an_intermediate_certificate_may_be_the_first_to_end() -> None:
+    leaf = ((b"Subject", b"CN = api"), (b"Expire date", b"Jan  1 00:00:30 1970 GMT"))
+    intermediate = ((b"Expire date", b"Jan  1 00:00:10 1970 GMT"),)
+    assert _certificate_expires([leaf, intermediate]) == 10.0
+
+
+@pytest.mark.parametrize("end", [b"Bad time value", b"Jan 99 00:00:00 2030 GMT", b"\xff"])
+def test_a_certificate_with_an_impossible_end_is_none(end: bytes) -> None:
+    assert _certificate_expires([((b"Subject", b"\xff"), (b"Expire date", end))]) is None
 
 
 async def test_plain_http_where_tls_is_expected(prober: Prober) -> None:

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
+from exporters.http import Result
 from monitor.alerting import State
 from monitor.metrics import AgentMetrics
+from monitor.probes import OK, Outcome
 from tests.monitor.making import FIRING
 
 
@@ -33,3 +35,12 @@ def test_the_alerts_of_another_target_stay_as_they_are() -> None:
     metrics.alerted("api", [FIRING])
     metrics.alerted("other", [])
     assert states(registry) == {"pending": 0, "firing": 1}
+
+
+def test_when_the_certificate_ends_is_shown_where_there_is_one() -> None:
+    registry = CollectorRegistry()
+    metrics = AgentMetrics(registry)
+    for check, expires in (("health", 2e9), ("plain", None)):
+        metrics.probed("api", Outcome(check, OK, "", Result(None, "", certificate_expires=expires), []), 0)
+    [family] = [f for f in registry.collect() if f.name == "probe_certificate_expiry_timestamp_seconds"]
+    assert [(s.labels["check"], s.value) for s in family.samples] == [("health", 2e9)]
