@@ -7,16 +7,19 @@ import contextlib
 import json
 import math
 import shutil
+import ssl
 import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
+import trustme
 import yaml
 
 from monitor.demo.sqlite import rename
@@ -26,7 +29,7 @@ from tests.conftest import process_starter
 from tests.dashboards import DASHBOARDS, HOUSE, drawn, filled_in, variables
 from tests.inbox import run_inbox
 from tests.running import Agent, Api
-from tests.servers import free_port, run_prometheus, wait_until
+from tests.servers import run_prometheus, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -43,8 +46,6 @@ EMPTY = {
     "overview: Error budget burning (6 h and 30 min)": TOO_SOON,
     "overview: Error budget burning slowly (1 d and 2 h)": TOO_SOON,
     "overview: Error budget burning all along (3 d and 6 h)": TOO_SOON,
-    "security: Certificate": "no https target is probed here",
-    "security: Certificates: days left": "no https target is probed here",
 }
 """Panels that show nothing here, and why; their queries must be understood all the same."""
 
@@ -82,7 +83,7 @@ class Stack(NamedTuple):
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Each asks once a second, under steady traffic with steady faults; and one target that is not there."""
+    """Each asks once a second, under steady traffic with steady faults; and one target with a bad certificate."""
     folder, bare = tmp_path_factory.mktemp("stack"), tmp_path_factory.mktemp("bare")
     (folder / "alerts").mkdir()
     shutil.copy(HOUSE / "alerts" / "rules.yml", folder / "alerts")
@@ -91,7 +92,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         start = process_starter(at_end, tmp_path_factory)
         api = Api(start, folder)
         inbox = at_end.enter_context(run_inbox())
-        targets = {"api": api.url, "gone": f"http://127.0.0.1:{free_port()}"}
+        targets = {"api": api.url, "untrusted": at_end.enter_context(untrusted_server())}
         agent = Agent(start, folder, inbox, targets, interval="1s", shorten=SHORTENED)
         with_rules = at_end.enter_context(run_prometheus(scraping(api, agent), folder))
         without = at_end.enter_context(run_prometheus(scraping(api, agent, rules=False), bare))
@@ -112,6 +113,23 @@ def scraping(api: Api, agent: Agent, *, rules: bool = True) -> str:
         job.pop("scrape_interval", None)
         job["static_configs"][0]["targets"] = [f"127.0.0.1:{ports[job['job_name']]}"]
     return yaml.safe_dump(config)
+
+
+@contextlib.contextmanager
+def untrusted_server() -> Iterator[str]:
+    """Its certificate is from nobody that the agent trusts, so it is down as far as probes can tell."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @contextlib.contextmanager
@@ -188,13 +206,18 @@ def test_the_overview_is_as_full_with_the_agent_alone(
 
 @pytest.mark.parametrize("evaluator", ["Prometheus", "agent"])
 def test_what_fires_is_named_with_who_saw_it(evaluator: str, stack: Stack) -> None:
-    """The target that is not there is down, by both; where there are rules, it is theirs to say."""
+    """The target without a good certificate is down, to both; where there are rules, it is theirs to say."""
     prometheus = stack.with_rules if evaluator == "Prometheus" else stack.without_rules
     firing = next(panel for title, panel in OVERVIEW.values() if title.endswith("Firing now"))
 
     def named() -> bool:
         seen = [each.labels for each in shown(prometheus, firing)]
-        wanted = {"alertname": "target-down", "target": "gone", "check": "health", "evaluator": evaluator}
+        wanted = {
+            "alertname": "target-down",
+            "target": "untrusted",
+            "check": "health",
+            "evaluator": evaluator,
+        }
         return wanted in seen
 
     wait_until(named, 60, evaluator, every=0.3)

@@ -125,9 +125,11 @@ def _routes() -> Json:
 def _slow_routes() -> Json:
     return lines(
         "p95 by route",
-        "Which route began to be slow, and when: compare with the deploy markers.",
+        "Which route began to be slow, and when: compare with the deploy markers. A point for each moment "
+        "with requests: between two of them nobody knows.",
         "s",
         Query(quantile(0.95, DURATION, WORK, ROUTE), "{{method}} {{route}}"),
+        drawStyle="points",
     )
 
 

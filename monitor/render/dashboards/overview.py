@@ -153,8 +153,8 @@ def _table(objectives: Objectives) -> Json:
     cell = {"type": "color-background", "mode": "basic"}
     return table(
         "Firing now",
-        "Open docs/runbooks/ALERT.md; the notification says value, threshold and reason. The loudest comes "
-        "first.",
+        "Open docs/runbooks/ALERT.md; the notification says value, threshold and reason. Seen by the agent: "
+        "Prometheus' rules do not see it.",
         {
             "Value": "Severity",
             "alertname": "Alert",
