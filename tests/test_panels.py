@@ -83,7 +83,7 @@ class Stack(NamedTuple):
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Each asks once a second, under steady traffic with steady faults; and one target with a bad certificate."""
+    """Each asks once a second, under steady traffic with steady faults; one target has a bad certificate."""
     folder, bare = tmp_path_factory.mktemp("stack"), tmp_path_factory.mktemp("bare")
     (folder / "alerts").mkdir()
     shutil.copy(HOUSE / "alerts" / "rules.yml", folder / "alerts")
