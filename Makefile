@@ -4,13 +4,16 @@ export PYTHON
 bin := .venv/bin
 ready := .venv/.ready
 
-.PHONY: help demo test lint render bench setup servers clean
+.PHONY: help demo stack test lint render bench setup servers clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: $(ready) ## an API, its agent, a fault, a page, healed; ARGS=--once ends when the story is told
 	@$(bin)/paciolus-monitor demo $(ARGS)
+
+stack: $(ready) servers ## API, agent, PostgreSQL, Prometheus and Alertmanager without Docker; ARGS=--help
+	@scripts/stack $(ARGS)
 
 test: $(ready) servers ## all tests; ARGS="-k pool -x" goes to pytest
 	@scripts/test $(bin)/python $(ARGS)

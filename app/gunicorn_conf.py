@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
+import signal
 import sys
 from typing import Any, ClassVar
 
@@ -37,6 +39,8 @@ worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa:
 # It would be one file for all of a user's servers.
 control_socket_disable = True
 
+_PR_SET_PDEATHSIG = 1
+
 
 class ApiWorker(UvicornWorker):  # type: ignore[misc]
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
@@ -52,6 +56,14 @@ class logger_class(Logger):  # noqa: N801 - a setting's name
     def setup(self, cfg: Config) -> None:
         super().setup(cfg)
         configure_logging(_settings)
+
+
+def post_fork(server: Arbiter, _worker: Worker) -> None:
+    """Else a killed parent's workers would serve for ever, and keep the next one from its port."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != server.pid:
+            sys.exit()
 
 
 def child_exit(_server: Arbiter, worker: Worker) -> None:

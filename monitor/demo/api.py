@@ -29,14 +29,14 @@ def create() -> FastAPI:
 
 
 class SmallMachine(CollectorRegistry):
-    """A registry whose process tree finds its limit in cgroup files of ours."""
+    """A registry whose process tree finds its limit (bytes) in cgroup files of ours."""
 
-    def __init__(self, cgroups: Path) -> None:
+    def __init__(self, cgroups: Path, limit: int = MEMORY_LIMIT) -> None:
         super().__init__()
         self._cgroups = cgroups
         for file in (cgroups / "memory.max", cgroups / "memory" / "memory.limit_in_bytes"):
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(f"{MEMORY_LIMIT}\n")
+            file.write_text(f"{limit}\n")
 
     def register(self, collector: Collector) -> None:
         if isinstance(collector, ProcessTree):

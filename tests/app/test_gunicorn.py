@@ -125,3 +125,12 @@ def test_a_stop_leaves_nothing_behind(gunicorn: tuple[Process, httpx.Client], tm
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert sorted(file.name for file in tmp_path.iterdir() if not file.name.startswith("paciolus.db")) == []
     assert "Traceback" not in server.output
+
+
+def test_a_killed_parent_takes_its_workers_along(gunicorn: tuple[Process, httpx.Client]) -> None:
+    server, _ = gunicorn
+    orphans = [psutil.Process(pid) for pid in workers(server)]
+    assert len(orphans) == WORKERS
+    server.popen.kill()
+    _, alive = psutil.wait_procs(orphans, timeout=30)
+    assert alive == []
