@@ -111,6 +111,10 @@ class Objectives:
                 return objective
         raise KeyError(name)
 
+    def inhibitors(self, objective: Objective) -> tuple[str, ...]:
+        """The names along the chain, the nearest first: what silences an inhibitor silences the rest too."""
+        return tuple(_chain(objective.name, {each.name: each.inhibited_by for each in self.entries})[1:])
+
 
 @dataclass(frozen=True, slots=True)
 class _File:

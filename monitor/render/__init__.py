@@ -9,12 +9,15 @@ from pathlib import Path
 from monitor.objectives import Objectives, load_objectives
 from monitor.render.dashboards import DASHBOARDS
 from monitor.render.grafana import GRAFANA
+from monitor.render.rule_tests import rules_slow_test, rules_test
 from monitor.render.rules import rules_file
 from monitor.render.thresholds import thresholds_page
 from monitor.resources import ROOT
 
 RENDERED: dict[str, Callable[[Objectives], str]] = {
     "alerts/rules.yml": rules_file,
+    "alerts/rules_test.yml": rules_test,
+    "alerts/rules_slow_test.yml": rules_slow_test,
     **DASHBOARDS,
     **GRAFANA,
     "docs/thresholds.md": thresholds_page,

@@ -23,7 +23,7 @@ from monitor.alerting import LOUDNESS, NO_DATA, NO_DATA_RUNBOOK
 from monitor.expressions import duration, number
 from monitor.judge import STALE_AFTER_INTERVALS
 from monitor.objectives import Objective, Objectives
-from monitor.quantity import Operator, Unit, format_duration
+from monitor.quantity import Operator, Threshold, Unit, format_duration
 from monitor.render.links import PROBES, panel_link
 from monitor.render.watchers import watchers
 from monitor.render.yaml_text import readable_yaml
@@ -38,12 +38,13 @@ PROBED = "probe_"
 NAN_IS_NO_VALUE = ">= -Inf"
 REMEMBERED = "1d"
 """For how long a target that Prometheus no longer knows is still missed."""
-IN_HUMAN_UNITS: dict[Unit, str] = {
-    "seconds": "humanizeDuration",
-    "ratio": "humanizePercentage",
-    "per_minute": 'printf "%.4g/min"',
-    "number": 'printf "%.4g"',
+HUMAN: dict[Unit, tuple[str, str]] = {
+    "seconds": ("", "humanizeDuration"),
+    "ratio": ("100 * ", 'printf "%.5g %%"'),
+    "per_minute": ("", 'printf "%.4g/min"'),
+    "number": ("", 'printf "%.4g"'),
 }
+"""For each unit what the value is multiplied with, as templates can't calculate, and how it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ SHIPPED = Pace()
 def rules_file(objectives: Objectives, pace: Pace = SHIPPED) -> str:
     groups = [
         _targets(objectives, pace),
-        *(Group(objective, panel_link(objectives, objective), pace).rules() for objective in objectives),
+        *(Group(objective, objectives, pace).rules() for objective in objectives),
         {"name": "no-data", "rules": list(_no_data(objectives))},
         watchers(pace.probe),
     ]
@@ -81,7 +82,7 @@ class Group:
     """The rules of one objective."""
 
     objective: Objective
-    dashboard: str
+    objectives: Objectives
     pace: Pace
     parts: list[dict[str, Any]] = field(default_factory=list)
 
@@ -121,8 +122,11 @@ class Group:
         if objective.keep_firing_for:
             rule["keep_firing_for"] = duration(objective.keep_firing_for)
         labels = {"check": objective.check, "severity": objective.severity}
-        said = words(objective) | {"dashboard": self.dashboard}
-        return rule | {"labels": labels, "annotations": said}
+        said = words(objective, value_template(objective), "{{ $labels.target }}")
+        return rule | {
+            "labels": labels,
+            "annotations": {**said, "dashboard": panel_link(self.objectives, objective)},
+        }
 
     def condition(self, alertable: str) -> str:
         """Broken and not held back by the inhibitor; or unknown now, and firing all the same."""
@@ -140,7 +144,8 @@ class Group:
 
     def inhibitor(self) -> str:
         """Pending or firing; and afterwards, for as long as its fault lingers in this SLI."""
-        standing = f'ALERTS{{alertname="{self.objective.inhibited_by}"}}'
+        names = "|".join(self.objectives.inhibitors(self.objective))
+        standing = f'ALERTS{{alertname=~"{names}"}}'
         lingers = self.objective.sli.lingers
         return f"max_over_time({standing}[{duration(lingers)}])" if lingers else standing
 
@@ -169,25 +174,37 @@ def _targets(objectives: Objectives, pace: Pace) -> dict[str, Any]:
     return {"name": "targets", "rules": rules}
 
 
-def words(objective: Objective) -> dict[str, str]:
+def words(objective: Objective, value: str, target: str) -> dict[str, str]:
     """The words of the agent's own message, so that it matters little which of the two is read."""
     title, limit = objective.title, str(objective.breach)
-    judged = f'objective:judged{{objective="{objective.name}"'
-    value = (
-        f"{{{{ with printf `{judged}, target=%q}}` $labels.target | query }}}}"
-        f"{{{{ . | first | value | {IN_HUMAN_UNITS[objective.breach.unit]} }}}}"
-        "{{ else }}unknown{{ end }}"
-    )
     return {
-        "summary": f"{{{{ $labels.target }}}}: {title}: {value} (alert when {limit})",
+        "summary": f"{target}: {title}: {value} (alert when {limit})",
         "description": (
-            f"{title} of {{{{ $labels.target }}}} was {value} over the last "
-            f"{format_duration(objective.window)}; the documented limit: {objective.document}."
+            f"{title} of {target}: {value} over the last {format_duration(objective.window)}. "
+            f"Documented: {objective.document}."
         ),
         "value": value,
         "threshold": limit,
         "runbook": objective.runbook,
     }
+
+
+def value_template(objective: Objective) -> str:
+    """Asks for the value anew: an alert that fires on although nothing is known has none of its own."""
+    judged = f'objective:judged{{objective="{objective.name}"'
+    scale, form = HUMAN[objective.breach.unit]
+    return (
+        f"{{{{ with printf `{scale}{judged}, target=%q}}` $labels.target | query }}}}"
+        f"{{{{ . | first | value | {form} }}}}{{{{ else }}}}unknown{{{{ end }}}}"
+    )
+
+
+def human(value: float, limit: Threshold) -> str:
+    """What the template makes of a value."""
+    if limit.unit == "seconds":
+        return f"{value * 1000:.4g}ms" if value < 1 else f"{value:.4g}s"
+    text = f"{100 * value:.5g} %" if limit.unit == "ratio" else f"{value:.4g}"
+    return text + ("/min" if limit.unit == "per_minute" else "")
 
 
 def _no_data(objectives: Objectives) -> Iterator[dict[str, Any]]:

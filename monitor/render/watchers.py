@@ -8,6 +8,7 @@ from monitor.expressions import number
 from monitor.judge import STALE_AFTER_INTERVALS
 from monitor.render.links import AGENT as DASHBOARD
 
+TARGET_ABSENT = "target-absent"
 AGENT = "monitor"
 """The job of the agent in prometheus.yml, and the target that these alerts are about."""
 
@@ -19,7 +20,7 @@ def watchers(probe_interval: float) -> dict[str, Any]:
         "name": "watchers",
         "rules": [
             _rule(
-                "target-absent",
+                TARGET_ABSENT,
                 'group by (target) (present_over_time(up{target!=""}[1d]))\n'
                 '  unless group by (target) (up{target!=""})',
                 "Prometheus no longer knows this target",

@@ -17,7 +17,7 @@ from exporters.sample import Labels, Sample, labels
 
 STEP = 5
 """Seconds from scrape to scrape."""
-SCRAPES = 61
+SCRAPES = 37
 BOUNDS = (0.1, 0.5, 1.0, 3.0, 10.0, math.inf)
 
 Page = dict[tuple[str, Labels], float]
@@ -138,12 +138,13 @@ def fullness(chance: Random) -> Iterator[Page]:
     workers = [str(number) for number in range(chance.choice((1, 1, 3)))]
     capacity = chance.choice((10.0, 10.0, 20.0, 0.0))
     level, odd = chance.choice((0.2, 0.75, 0.85, 1.0)), chance.choice((0, 0, 0.03))
+    digits = chance.choice((0, 6))
     while True:
         if chance.random() < 0.08:
             level = chance.choice((0.0, 0.5, 0.79, 0.8, 0.81, 0.95))
         page: Page = {}
         for worker in workers:
-            used = math.nan if chance.random() < odd else round(level * 10 + chance.gauss(0, 0.4), 1)
+            used = math.nan if chance.random() < odd else round(level * 10 + chance.gauss(0, 0.4), digits)
             page["used", labels(worker=worker)] = used
             if chance.random() > odd:
                 page["capacity", labels(worker=worker)] = capacity
