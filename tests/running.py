@@ -50,7 +50,9 @@ class Agent:
         targets: dict[str, str],
         interval: str = "500ms",
         shorten: int = SHORTENED,
+        on_call: dict[str, str] | None = None,
     ) -> None:
+        """`on_call` takes the place of a webhook to the inbox."""
         self._start, self.port = start, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "monitor.yml"
@@ -66,7 +68,10 @@ class Agent:
                 {"name": name, "url": url, "interval": interval, "checks": checks}
                 for name, url in targets.items()
             ],
-            "notify": {"on-call": {"kind": "webhook", "url": inbox.url}, "log": {"kind": "log"}},
+            "notify": {
+                "on-call": on_call or {"kind": "webhook", "url": inbox.url},
+                "log": {"kind": "log"},
+            },
         }
         self.config.write_text(json.dumps(settings))
         self.process = self.start()

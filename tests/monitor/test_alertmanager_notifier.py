@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
@@ -32,7 +33,8 @@ from tests.alertmanager import after
 from tests.conftest import StartProcess
 from tests.inbox import Inbox, run_inbox
 from tests.monitor.making import FIRING, notifier
-from tests.servers import eventually, free_port
+from tests.running import Agent as RunningAgent
+from tests.servers import eventually, free_port, wait_until
 
 OBJECTIVES = load_objectives(ROOT / "alerts" / "objectives.yml")
 RULES = yaml.safe_load((ROOT / "alerts" / "rules.yml").read_text())
@@ -425,6 +427,28 @@ async def test_what_is_over_is_forgotten(agent: Agent, inbox: Inbox, monkeypatch
         await agent.fire()
         await agent.resolve()
     await eventually(lambda: not agent.notifier._ended and not agent.notifier._told, 10, "nothing is kept")
+
+
+def test_the_agent_killed_while_an_alert_fires_goes_on(
+    process: StartProcess, tmp_path: Path, inbox: Inbox, server: alertmanager.Alertmanager
+) -> None:
+    on_call = {"kind": "alertmanager", "url": server.url, "resend": "500ms"}
+    nobody = f"http://127.0.0.1:{free_port()}"
+    running = RunningAgent(process, tmp_path, inbox, {"api": nobody}, on_call=on_call)
+    wait_until(lambda: inbox.holds("firing", "target-down"), 30, "the page")
+    running.process.send(signal.SIGKILL)
+    running.process.wait()
+    [known] = (each for each in server.alerts() if each["labels"]["alertname"] == "target-down")
+    running.start()
+    wait_until(lambda: said_again(server, known), 30, "the alert is said again")
+    assert [each for each in inbox.story if each[1] == "target-down"] == [("firing", "target-down")]
+
+
+def said_again(server: alertmanager.Alertmanager, known: dict[str, Any]) -> bool:
+    return any(
+        each["fingerprint"] == known["fingerprint"] and each["updatedAt"] > known["updatedAt"]
+        for each in server.alerts()
+    )
 
 
 def rules() -> Iterator[dict[str, Any]]:
