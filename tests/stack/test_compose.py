@@ -119,6 +119,22 @@ def test_files_that_are_mounted_are_there_and_read_only(config: dict[str, Any]) 
     assert volumes == set(config["volumes"])
 
 
+def test_grafana_finds_its_data_sources_and_dashboards(config: dict[str, Any]) -> None:
+    provisioning = HOUSE / "dashboards" / "provisioning"
+    sources = yaml.safe_load((provisioning / "datasources.yml").read_text())["datasources"]
+    [provider] = yaml.safe_load((provisioning / "dashboards.yml").read_text())["providers"]
+    mounts = dict(mount.split(":")[1::-1] for mount in config["services"]["grafana"]["volumes"])
+    assert mounts[provider["options"]["path"]] == str(HOUSE / "dashboards")
+    for source in sources:
+        service, _, port = source["url"].removeprefix("http://").partition(":")
+        assert (service, int(port)) == (source["uid"], DOCUMENTED[source["uid"]])
+    rules = (HOUSE / "alerts" / "grafana" / "rules.yml").read_text()
+    asked = set(re.findall(r"datasourceUid: (\S+)", rules)) - {"__expr__"}
+    assert asked == {"prometheus"}
+    [step] = {source["jsonData"]["timeInterval"] for source in sources if source["uid"] == "prometheus"}
+    assert step == yaml.safe_load((HOUSE / "prometheus.yml").read_text())["global"]["scrape_interval"]
+
+
 def test_the_image_is_this_release(config: dict[str, Any]) -> None:
     version = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]["version"]
     for name in ("api", "agent", "inbox"):

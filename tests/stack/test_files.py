@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
+from monitor.config import load_config
 from monitor.objectives import load_objectives, shortened
-from monitor.render.rules import Pace, rules_file
+from monitor.quantity import parse_duration
+from monitor.render.rules import SHIPPED, Pace, rules_file
 from monitor.stack.compose import load_services
 from monitor.stack.files import Hurry, shipped_files, write_files
 from monitor.stack.places import SECRETS, Places, places
@@ -66,6 +68,22 @@ def test_every_service_keeps_its_port(tmp_path: Path) -> None:
     assert agent["listen"] == f"127.0.0.1:{PORTS['agent']}"
     assert agent["targets"][0]["url"] == f"http://127.0.0.1:{PORTS['api']}"
     assert agent["notify"]["alertmanager"]["url"] == f"http://127.0.0.1:{PORTS['alertmanager']}"
+
+
+def test_the_agents_file_is_valid_as_it_stands() -> None:
+    config = load_config(HOUSE / "alerts" / "monitor.stack.yml", {})
+    assert config.database == "sqlite:////var/lib/paciolus-monitor/monitor.db"
+    assert config.objectives == HOUSE / "alerts" / "objectives.yml"
+    assert config.targets[0].interval == SHIPPED.probe
+
+
+def test_prometheus_asks_as_often_as_its_rules_expect() -> None:
+    config = yaml.safe_load((HOUSE / "prometheus.yml").read_text())
+    intervals = {job["job_name"]: job.get("scrape_interval") for job in config["scrape_configs"]}
+    assert parse_duration(config["global"]["scrape_interval"]) == SHIPPED.scrape
+    assert parse_duration(intervals["monitor"]) == SHIPPED.probe
+    assert intervals["api"] is None
+    assert "external_labels" not in config["global"]
 
 
 def test_only_whole_addresses_are_replaced() -> None:
