@@ -7,7 +7,7 @@ Data that stays away has an alert of its own, one per target and check, however 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -94,13 +94,12 @@ class Alerting:
     def advance(self, readings: Iterable[Reading], now: float) -> list[Alert]:
         """The alerts that began to fire or were resolved. Inhibitors are decided before what they inhibit."""
         readings = _inhibitors_first(list(readings))
-        keys = {(reading.target, reading.objective.name): _key(reading) for reading in readings}
+        by_name = {(reading.target, reading.objective.name): reading for reading in readings}
         changed: list[Alert] = []
         inhibited = set()
         for reading in readings:
-            key = _key(reading)
-            inhibitor = keys.get((reading.target, reading.objective.inhibited_by or ""))
-            if inhibitor and self._silences(inhibitor, reading.objective.sli.lingers, now):
+            key, lingers = _key(reading), reading.objective.sli.lingers
+            if any(self._silences(_key(each), lingers, now) for each in _inhibitors(reading, by_name)):
                 inhibited.add(key)
             changed += self._decide(_condition(reading), now, hold=key in inhibited)
         for condition in self._blindness(readings, inhibited, now):
@@ -184,6 +183,14 @@ def _inhibitors_first(readings: list[Reading]) -> list[Reading]:
         return 1 + depth(inhibitor[name]) if name in inhibitor else 0
 
     return sorted(readings, key=lambda reading: depth(reading.objective.name))
+
+
+def _inhibitors(reading: Reading, by_name: Mapping[tuple[str, str], Reading]) -> Iterator[Reading]:
+    """Along the chain: what silences an inhibitor silences the rest too."""
+    inhibitor = by_name.get((reading.target, reading.objective.inhibited_by or ""))
+    if inhibitor:
+        yield inhibitor
+        yield from _inhibitors(inhibitor, by_name)
 
 
 def _key(reading: Reading) -> Key:

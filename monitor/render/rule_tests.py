@@ -1,14 +1,15 @@
 """alerts/rules_test.yml and alerts/rules_slow_test.yml: what every alert must do, for `promtool test rules`.
 
-For each objective six short lives of one target: broken; just within the limit; broken, and then without
-data; broken, and then gone from Prometheus; a restart (counters begin anew) while broken, and while within
-the limit. Then a target that is well in every way, and one that is down.
+For each objective three short lives of one target: broken, and then without data; just within the limit, with
+a restart in between (counters begin anew); restarted while broken, and then gone from Prometheus. Then a target
+that is well in every way, and one that is down.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,7 +27,8 @@ from monitor.render.yaml_text import readable_yaml
 from monitor.series import TargetSeries
 
 STEP, SLOW_STEP = 60.0, 240.0
-"""Seconds between two evaluations, below the 5 min that Prometheus looks back. The slow file holds long windows."""
+"""Seconds between two evaluations, below the 5 min that Prometheus looks back. The slow file is for windows
+of hours and days."""
 MOST_SAMPLES = 10_000
 """That promtool takes into one query: what is judged from more can't be tested by it."""
 LONGEST_WINDOW = 3600.0
@@ -141,28 +143,34 @@ class Life:
 
     def tests(self) -> Iterator[Test]:
         name, first = self.objective.name, self.first
-        last = self.on_grid(first + self.objective.no_data.after + 3 * self.step)
-        whole, bad = self.stories(last, bad=True), self.stories(first, bad=True)
-        ended = [story.then("stale") for story in bad]
-        yield self.test("broken", whole, [fires(name, first), self.says(first, whole)])
-        yield self.test("just within its limit", self.stories(last, bad=False), [never(name, last)])
-        yield self.test("broken, then no data", ended, [fires(name, last), fires(NO_DATA, last)])
-        gone = [fires(name, last), fires(TARGET_ABSENT, last)]
-        yield self.test("broken, then gone", ended, gone, gone_at=first)
-        yield from self.restarts()
+        stories = self.stories(first, bad=True)
+        blind = self.after_no_data(first)
+        checks = [fires(name, first), self.says(first, stories), fires(name, blind), fires(NO_DATA, blind)]
+        yield self.test("broken, then no data", [story.then("stale") for story in stories], checks)
 
-    def restarts(self) -> Iterator[Test]:
-        name, again = self.objective.name, self.on_grid(2 * self.first + 4 * self.every)
-        for bad in (True, False):
-            stories = self.stories(self.first, bad=bad)
-            begun = [story.then(*RESTART, *story.text, *self.tail(story)) for story in stories]
-            check = fires(name, again) if bad else never(name, again)
-            yield self.test(f"restarted {'while broken' if bad else 'within its limit'}", begun, [check])
+        again = self.on_grid((2 if self.steady else 1) * first + 4 * self.every)
+        within = [self.restarted(story, again) for story in self.stories(first, bad=False)]
+        yield self.test("restarted, and always within its limit", within, [never(name, again)])
 
-    def tail(self, story: Story) -> list[str]:
-        """A few samples more, so that it is not over at the last evaluation."""
+        broken = [self.restarted(story, again).then("stale") for story in stories]
+        gone = self.after_no_data(again)
+        checks = [fires(name, again), fires(name, gone), fires(TARGET_ABSENT, gone)]
+        yield self.test("restarted while broken, then gone", broken, checks, gone_at=again)
+
+    def after_no_data(self, since: float) -> float:
+        return self.on_grid(since + self.objective.no_data.after + 3 * self.step)
+
+    def restarted(self, story: Story, until: float) -> Story:
+        """The target, whose counters begin anew; or the agent, just before the probes that fail."""
+        if self.steady:
+            text = [*story.text, *RESTART, *story.text]
+        else:
+            text = [story.text[0], *RESTART, *story.text[1:]]
         last = story.runs[-1]
-        return [Run(last.start + last.length * last.step, last.step, 20).text]
+        slots = math.ceil(until / self.every) + 1 - len(RESTART) - 1
+        missing = slots - sum(run.length for run in story.runs) * (2 if self.steady else 1)
+        rest = Run(last.start + last.length * last.step, last.step, max(missing, 1))
+        return Story(story.name, story.labels, story.runs, [*text, rest.text])
 
     def stories(self, until: float, *, bad: bool) -> list[Story]:
         slots = math.ceil(until / self.every) + 1
@@ -197,8 +205,7 @@ class Life:
         ]
         if probed(self.objective) and all(story.name != PROBE for story in stories):
             labels = {"check": self.objective.check, "target": TARGET, **AGENT}
-            count = sum(run.length for run in stories[0].runs)
-            around.append(Story(PROBE, labels, [Run(1, 0, count)], [f"1x{count - 1}", *stories[0].text[1:]]))
+            around.append(Story(PROBE, labels, [], [_success(part) for part in stories[0].text]))
         return promtool_test(f"{self.objective.name}: {name}", self.every, [*around, *stories], checks)
 
     def says(self, at: float, stories: list[Story]) -> Check:
@@ -224,6 +231,11 @@ class Life:
         if value is None:
             raise ValueError(f"{self.objective.name}: its feed gives it no value")
         return value
+
+
+def _success(part: str) -> str:
+    """Successful probes instead of what `part` of a story says; what is missing there is missing here."""
+    return part if part in ("stale", *RESTART) else re.sub(r"^[^x]+(x\d+)?$", r"1\1", part)
 
 
 def promtool_test(name: str, every: float, stories: list[Story], checks: list[Check]) -> Test:
