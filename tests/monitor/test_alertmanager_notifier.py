@@ -314,6 +314,23 @@ async def test_an_end_said_late_resolves(
     await one_page_one_resolve(inbox, agent)
 
 
+async def test_a_fault_that_was_over_before_alertmanager_was_back_is_told(
+    agent: Agent, inbox: Inbox, server: alertmanager.Alertmanager
+) -> None:
+    """As the outbox does it: in order, when there is somebody to tell."""
+    server.kill()
+    with pytest.raises(DeliveryError, match="no answer"):
+        await agent.fire()
+    assert agent.alert
+    over = replace(agent.alert, state=State.RESOLVED, resolved_at=time.time())
+    begun, agent.alert = agent.alert, None
+    server.start()
+    await agent.tell(begun)
+    await page(inbox)
+    await agent.tell(over)
+    await one_page_one_resolve(inbox, agent)
+
+
 async def test_restarted_it_goes_on_without_a_word_to_on_call(
     inbox: Inbox, server: alertmanager.Alertmanager
 ) -> None:
