@@ -30,7 +30,8 @@ def watch_process(registry: CollectorRegistry = REGISTRY, root_pid: int | None =
 
 
 class ProcessTree(Collector):
-    """`process_tree_memory_bytes`, `_memory_limit_bytes`, `_cpu_seconds_total`, `_cpu_limit_cores`, `_open_files`.
+    """`process_tree_memory_bytes`, `_memory_limit_bytes`, `_cpu_seconds_total`, `_cpu_limit_cores`,
+    `_open_files`.
 
     The root is `root_pid`, else the server that started this process (gunicorn's master, uvicorn's or any
     multiprocessing parent), else this process. `cgroups` is where the kernel's /sys/fs/cgroup is mounted;

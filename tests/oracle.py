@@ -17,11 +17,11 @@ from tests.servers import require_program, run_prometheus
 GRID = 0.125
 """Seconds. Times on this grid are exact as floats and as Prometheus' milliseconds."""
 Points = Sequence[tuple[float, float]]
-CASE = "case"
+CASE = "target"
 
 
 class MadeUp(NamedTuple):
-    """One series of one case; the label `case` is added for Prometheus, which holds all cases at once."""
+    """One series of one case; the label `target` is added for Prometheus, which holds all cases at once."""
 
     case: int
     name: str

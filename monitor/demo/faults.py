@@ -94,7 +94,7 @@ class SlowUploads(Lasting):
     says: ClassVar[str] = "slow uploads: another process locks the database for writing, 3.6 s at a time"
 
     async def go_on(self) -> None:
-        # Longer than the 3 s that page, shorter than the 5 s after which the API gives up; the pause lets
+        # Longer than what pages, shorter than the 5 s after which the API gives up; the pause lets
         # all writers through.
         await keep_locked(self.scene.database, locked=3.6, free=0.4)
 

@@ -84,7 +84,7 @@ def _line(objectives: Objectives, objective: Objective) -> Json:
 
 
 def figure(objectives: Objectives, objective: Objective) -> Json:
-    """99.9 % and 99.8 % are the same line on an axis from 0 to 1, and the same "100%" in a legend."""
+    """Near 1 a percent more or less is the same line on an axis from 0 to 1, and "100%" in a legend."""
     steps = limits(objectives, objective)
     if objective.breach.high_is_bad:
         steps = (Step(UNKNOWN_COLOUR, None), Step("green", 0), *map(_beyond(objective), steps[1:]))
@@ -100,7 +100,7 @@ def figure(objectives: Objectives, objective: Objective) -> Json:
 
 
 def _beyond(objective: Objective) -> Callable[[Step], Step]:
-    """Grafana colours a value on the step already, and "above 80 %" is kept by 8 connections of 10."""
+    """Grafana colours a value on the step already, and 8 connections of 10 keep a limit of four fifths."""
     margin = JUST_ABOVE if objective.breach.operator == "above" else 0
     return lambda step: Step(step.colour, (step.value or 0) + margin)
 

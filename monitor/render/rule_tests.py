@@ -1,8 +1,8 @@
 """alerts/rules_test.yml and alerts/rules_slow_test.yml: what every alert must do, for `promtool test rules`.
 
 For each objective three short lives of one target: broken, and then without data; just within the limit, with
-a restart in between (counters begin anew); restarted while broken, and then gone from Prometheus. Then a target
-that is well in every way, and one that is down.
+a restart in between (counters begin anew); restarted while broken, and then gone from Prometheus. Then a
+target that is well in every way, and one that is down.
 """
 
 from __future__ import annotations

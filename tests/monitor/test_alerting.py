@@ -122,7 +122,7 @@ def test_everything_else_is_silent_while_the_target_is_down(
 
 
 def test_an_inhibitors_inhibitor_silences_what_the_inhibitor_alone_would_not() -> None:
-    """p95 is between the two limits when the target goes down: it is slow, but not slow enough to be broken."""
+    """p95 is between the two limits when the target goes down: slow, but not slow enough to be broken."""
     pool = replace(CHILD, name="pool", for_=0.0)
     slow = replace(CHILD, inhibited_by="pool", for_=0.0)
     told = play({slow: "BB..", pool: "....", SUDDEN: "BB.."})

@@ -15,6 +15,7 @@ from monitor.slis import (
     SLI_KINDS,
     Availability,
     BurnRate,
+    Busy,
     Gauge,
     GaugeQuantile,
     Quantile,
@@ -38,6 +39,7 @@ EVERY_KIND: list[Sli] = [
     Total(M),
     Availability(M),
     BURN,
+    Busy(M, N),
 ]
 
 
@@ -222,3 +224,16 @@ def test_burn_rate(bad: range, burn: float, alertable: bool) -> None:
 def test_burn_rate_lingers_as_long_as_its_short_window() -> None:
     assert BURN.lingers == 300.0
     assert Gauge(M).lingers == 0.0
+
+
+def test_busy_is_what_is_used_of_what_there_is() -> None:
+    target = scraped(0.0, 15.0, 30.0)
+    scraped(2.0, 2.0, 2.0, name="n", into=target)
+    measured = Busy(M, N).measure(target, 20.0, 20.0)
+    assert (measured.value, measured.samples, measured.basis) == (0.75, 3, "1.5 of 2")
+
+
+def test_busy_without_a_capacity_is_absent_and_of_none_has_no_value() -> None:
+    assert Busy(M, N).measure(scraped(0.0, 15.0), 20.0, 20.0) == ABSENT
+    target = scraped(0.0, 0.0, name="n", into=scraped(0.0, 15.0))
+    assert Busy(M, N).measure(target, 20.0, 20.0).value is None
