@@ -1,6 +1,8 @@
-"""Sentences that the agent and Prometheus' rules both say."""
+"""Sentences that the agent, Prometheus' rules and Grafana's all say."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from monitor.objectives import Objective
 from monitor.quantity import format_duration
@@ -8,10 +10,10 @@ from monitor.quantity import format_duration
 
 def description(objective: Objective, target: str, value: str) -> str:
     return (
-        f"{objective.title} of {target} was {value} over the last {format_duration(objective.window)}; "
-        f"the documented limit: {objective.document}."
+        f"{objective.title} of {target}: {value} over the last {format_duration(objective.window)}. "
+        f"Documented: {objective.document}."
     )
 
 
-def nobody_knows(names: list[str]) -> str:
-    return f"Nobody knows about: {', '.join(names)}."
+def nobody_knows(blinded: Iterable[Objective]) -> str:
+    return f"Nobody knows about: {', '.join(each.name for each in blinded)}."

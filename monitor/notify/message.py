@@ -67,7 +67,7 @@ def webhook_json(alert: Alert, receiver: str, objectives: Objectives | None = No
 
 def _background(alert: Alert, objectives: Objectives) -> dict[str, str]:
     if alert.key.name == NO_DATA:
-        blinded = [each.name for each in objectives if each.check == alert.key.check]
+        blinded = [each for each in objectives if each.check == alert.key.check]
         return {"description": nobody_knows(blinded), "dashboard": f"d/{PROBES}"}
     try:
         objective = objectives.by_name(alert.key.name)

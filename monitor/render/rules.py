@@ -27,6 +27,7 @@ from monitor.quantity import Operator, Threshold, Unit, format_duration
 from monitor.render.links import PROBES, panel_link
 from monitor.render.watchers import watchers
 from monitor.render.yaml_text import readable_yaml
+from monitor.words import description, nobody_knows
 
 HEAD = """\
 # Written by `paciolus-monitor render` from alerts/objectives.yml, the only file with thresholds: change that.
@@ -179,10 +180,7 @@ def words(objective: Objective, value: str, target: str) -> dict[str, str]:
     title, limit = objective.title, str(objective.breach)
     return {
         "summary": f"{target}: {title}: {value} (alert when {limit})",
-        "description": (
-            f"{title} of {target}: {value} over the last {format_duration(objective.window)}. "
-            f"Documented: {objective.document}."
-        ),
+        "description": description(objective, target, value),
         "value": value,
         "threshold": limit,
         "runbook": objective.runbook,
@@ -238,7 +236,7 @@ def _no_data_rule(check: str, severity: str, blinded: list[Objective]) -> dict[s
         "labels": {"check": check, "severity": severity},
         "annotations": {
             "summary": f"{{{{ $labels.target }}}}: No data from the {check} check ({limit})",
-            "description": f"Nobody knows about: {', '.join(each.name for each in blinded)}.",
+            "description": nobody_knows(blinded),
             "value": "no data",
             "threshold": limit,
             "runbook": NO_DATA_RUNBOOK,

@@ -183,7 +183,7 @@ async def test_alone_it_pages_once_and_resolves_once(agent: Agent, inbox: Inbox)
     await one_page_one_resolve(inbox, agent)
     said = inbox.notices[0].annotations
     assert said["dashboard"] == "d/paciolus-overview?viewPanel=103"
-    assert said["description"].endswith("the documented limit: §9.2: 5XX errors / total requests above 5 %.")
+    assert said["description"].endswith("Documented: §9.2: 5XX errors / total requests above 5 %.")
     assert (
         inbox.notices[1]
         .annotations["summary"]
