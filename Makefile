@@ -4,10 +4,10 @@ export PYTHON
 bin := .venv/bin
 ready := .venv/.ready
 
-.PHONY: help demo stack test lint render bench setup servers clean
+.PHONY: help demo stack test differential lint render bench setup servers clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 demo: $(ready) ## an API, its agent, a fault, a page, healed; ARGS=--once ends when the story is told
 	@$(bin)/paciolus-monitor demo $(ARGS)
@@ -17,6 +17,9 @@ stack: $(ready) servers ## API, agent, PostgreSQL, Prometheus and Alertmanager w
 
 test: $(ready) servers ## all tests; ARGS="-k pool -x" goes to pytest
 	@scripts/test $(bin)/python $(ARGS)
+
+differential: $(ready) servers ## rules against the agent, as many histories of each kind of SLI as N says: N=20000
+	@N=$${N:-2000} $(bin)/python -m pytest tests/differential $(ARGS)
 
 lint: $(ready) ## ruff, its formatter, mypy --strict
 	@$(bin)/ruff check

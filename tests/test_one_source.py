@@ -68,7 +68,7 @@ def told(limit: Threshold) -> Iterator[str]:
         return
     number = re.escape(limit.limit).replace(r"\ ", " ?")
     words = {"above": "above|over|more than|>", "below": "below|under|less than|<"}
-    yield rf"(?:{words.get(limit.operator, limit.operator)}) {number}(?![\w.])"
+    yield rf"(?:{words.get(limit.operator, limit.operator)}) {number}(?![\w.%]| %)"
     if limit.unit in ("ratio", "per_minute"):
         yield rf"(?<![\w.]){number}(?![\w.])"
 
