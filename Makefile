@@ -4,7 +4,7 @@ export PYTHON
 bin := .venv/bin
 ready := .venv/.ready
 
-.PHONY: help demo stack test differential lint render bench setup servers clean
+.PHONY: help demo stack test nightly differential lint render bench setup servers clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -17,6 +17,10 @@ stack: $(ready) servers ## API, agent, PostgreSQL, Prometheus and Alertmanager w
 
 test: $(ready) servers ## all tests; ARGS="-k pool -x" goes to pytest
 	@scripts/test $(bin)/python $(ARGS)
+
+nightly: $(ready) servers ## what takes minutes: servers killed in mid-alert, and ten times as many histories as in `test`
+	@$(bin)/python -m pytest -m nightly $(ARGS)
+	@N=20000 $(bin)/python -m pytest tests/differential $(ARGS)
 
 differential: $(ready) servers ## rules against the agent, as many histories of each kind of SLI as N says: N=20000
 	@N=$${N:-2000} $(bin)/python -m pytest tests/differential $(ARGS)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -25,6 +26,7 @@ import pytest
 T = TypeVar("T")
 
 MISSING_SERVER = "missing server: "
+FIRST_PORT, PORTS_EACH, PORT_RANGES = 11_000, 2_000, 10
 
 
 def in_ci() -> bool:
@@ -43,11 +45,25 @@ def require_program(*names: str, also_in: Iterable[Path] = ()) -> Path:
     pytest.skip(reason)
 
 
+def _ports_of_this_process() -> Iterator[int]:
+    """Below those that the kernel gives to clients, and apart from those of tests that run beside us."""
+    worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0) % PORT_RANGES
+    first = FIRST_PORT + worker * PORTS_EACH
+    own = list(range(first, first + PORTS_EACH))
+    start = os.getpid() % PORTS_EACH
+    return itertools.cycle(own[start:] + own[:start])
+
+
+_ports = _ports_of_this_process()
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
+    """A port that nobody listens on, and none of the last thousands that this gave."""
+    for port in itertools.islice(_ports, PORTS_EACH):
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def wait_until(condition: Callable[[], T], within: float = 10, awaited: str = "", every: float = 0.05) -> T:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from monitor.render.links import FIRST_PANEL
+from monitor.links import FIRST_PANEL
 from monitor.render.panels import DATASOURCE, Json
 
 TAG = "paciolus"

@@ -11,9 +11,9 @@ import hashlib
 from typing import Any
 
 from monitor.expressions import duration
+from monitor.links import AGENT, OVERVIEW, panel_id, panel_link
 from monitor.objectives import Objective, Objectives
 from monitor.quantity import Operator, Unit
-from monitor.render.links import AGENT, OVERVIEW, panel_id, panel_link
 from monitor.render.yaml_text import readable_yaml
 from monitor.words import description
 

@@ -22,9 +22,9 @@ from typing import Any
 from monitor.alerting import LOUDNESS, NO_DATA, NO_DATA_RUNBOOK
 from monitor.expressions import duration, number
 from monitor.judge import STALE_AFTER_INTERVALS
+from monitor.links import PROBES, panel_link
 from monitor.objectives import Objective, Objectives
 from monitor.quantity import Operator, Threshold, Unit, format_duration
-from monitor.render.links import PROBES, panel_link
 from monitor.render.watchers import watchers
 from monitor.render.yaml_text import readable_yaml
 from monitor.words import description, nobody_knows
@@ -37,6 +37,9 @@ COMPARISONS: dict[Operator, str] = {"above": ">", "below": "<", "at least": ">="
 PROBED = "probe_"
 """Metrics that the agent makes begin with this; all others are the target's own."""
 NAN_IS_NO_VALUE = ">= -Inf"
+HELD_FOR = 6
+"""Evaluations. An alert that fired longer ago than that is none that could fire on: a Prometheus that was
+killed leaves ALERTS as they were, and meanwhile the agent may have said that all is over."""
 REMEMBERED = "1d"
 """For how long a target that Prometheus no longer knows is still missed."""
 HUMAN: dict[Unit, tuple[str, str]] = {
@@ -50,10 +53,11 @@ HUMAN: dict[Unit, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds between two scrapes of a target, and between two probes of the agent."""
+    """Seconds between two scrapes of a target, two probes of the agent, and two evaluations of the rules."""
 
     scrape: float = 15.0
     probe: float = 30.0
+    evaluate: float = 15.0
 
     def stale_after(self, objective: Objective) -> float:
         return STALE_AFTER_INTERVALS * (self.probe if probed(objective) else self.scrape)
@@ -140,7 +144,8 @@ class Group:
         if objective.inhibited_by:
             lines.append(f"  unless on (target) ({self.inhibitor()} unless on (target) {firing})")
         known = f'check:target{{check="{objective.check}"}}'
-        lines += ["or", f"max by (target) ({known} unless on (target) {judged}) and on (target) {firing}"]
+        just_now = f"timestamp({firing}) >= time() - {number(HELD_FOR * self.pace.evaluate)}"
+        lines += ["or", f"max by (target) ({known} unless on (target) {judged}) and on (target) ({just_now})"]
         return "\n".join(lines)
 
     def inhibitor(self) -> str:

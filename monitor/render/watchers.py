@@ -6,7 +6,7 @@ from typing import Any
 
 from monitor.expressions import number
 from monitor.judge import STALE_AFTER_INTERVALS
-from monitor.render.links import AGENT as DASHBOARD
+from monitor.links import AGENT as DASHBOARD
 
 TARGET_ABSENT = "target-absent"
 AGENT = "monitor"

@@ -60,7 +60,7 @@ def _hasten(folder: Path, hurry: Hurry) -> None:
     _edit(folder / "prometheus.yml", lambda config: _prometheus(config, hurry))
     _edit(alerts / "monitor.stack.yml", lambda config: _agent(config, hurry))
     objectives = shortened(load_objectives(alerts / "objectives.yml"), hurry.shorten)
-    rules = rules_file(objectives, Pace(hurry.interval, hurry.interval))
+    rules = rules_file(objectives, Pace(hurry.interval, hurry.interval, hurry.interval))
     (alerts / "rules.yml").write_text(rules, encoding="utf-8")
     grouping = (alerts / "alertmanager.yml").read_text(encoding="utf-8")
     (alerts / "alertmanager.yml").write_text(_grouping(grouping, hurry), encoding="utf-8")

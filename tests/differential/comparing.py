@@ -159,7 +159,7 @@ def promtool_test(objective: Objective, inputs: list[dict[str, str]]) -> dict[st
 
 def write_rules(path: Path, objective: Objective) -> None:
     """What says who is alive, and the objective's own group, as shipped but for the words."""
-    text = rules_file(Objectives((objective,), Path()), Pace(scrape=STEP, probe=STEP))
+    text = rules_file(Objectives((objective,), Path()), Pace(scrape=STEP, probe=STEP, evaluate=EVERY))
     groups = [each for each in yaml.safe_load(text)["groups"] if each["name"] in ("targets", objective.name)]
     for rule in groups[1]["rules"]:
         rule.pop("annotations", None)

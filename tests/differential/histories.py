@@ -17,7 +17,7 @@ from exporters.sample import Labels, Sample, labels
 
 STEP = 5
 """Seconds from scrape to scrape."""
-SCRAPES = 37
+SCRAPES = 31
 BOUNDS = (0.1, 0.5, 1.0, 3.0, 10.0, math.inf)
 
 Page = dict[tuple[str, Labels], float]
@@ -95,7 +95,7 @@ class _Worker:
 
 
 def _workers(chance: Random) -> list[_Worker]:
-    return [_Worker(chance, str(number)) for number in range(chance.choice((1, 1, 2, 3)))]
+    return [_Worker(chance, str(number)) for number in range(chance.choice((1, 1, 2)))]
 
 
 def requests(chance: Random) -> Iterator[Page]:
@@ -121,7 +121,7 @@ def durations(chance: Random) -> Iterator[Page]:
     while True:
         mood.step()
         for worker in workers:
-            for _ in range(min(mood.events(), 20)):
+            for _ in range(min(mood.events(), 12)):
                 slow = chance.random() < mood.bad
                 _observe(worker, kept, chance.uniform(1, 8) if slow else chance.expovariate(5))
         yield {key: value for worker in workers for key, value in worker.page().items()}

@@ -16,10 +16,10 @@ from prometheus_client import CollectorRegistry
 from app.main import create_app
 from app.settings import Settings
 from exporters.process import watch_process
+from monitor.links import panel_id
 from monitor.metrics import AgentMetrics
 from monitor.objectives import load_objectives
 from monitor.render.dashboard import FAMILY
-from monitor.render.links import panel_id
 from tests.dashboards import DASHBOARDS, HOUSE, asked, drawn, selected, variables
 
 OBJECTIVES = load_objectives(HOUSE / "alerts" / "objectives.yml")

@@ -1,6 +1,6 @@
 """Whoever dies in mid-alert: nothing pages twice, no page is lost once all are back, resolves arrive.
 
-docs/failure-modes.md is what was seen here; with `-s` the times are printed.
+docs/failure-modes.md is what was seen here; with `-s` the times are printed. `make nightly` runs it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.servers import answers, wait_until
 from tests.stack.faults import THINK, USERS, lost_table, token, users
 from tests.stack.running import HURRY, RunningStack, run_stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(900)]
 FAULT = "error-rate"
 READY = {"prometheus": "/-/ready", "alertmanager": "/-/ready", "agent": "/-/healthy"}
 WITHIN = 120

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from monitor.expressions import number
+from monitor.links import panel_id
 from monitor.objectives import Objective, Objectives
 from monitor.render import judged
 from monitor.render.dashboard import (
@@ -16,7 +17,6 @@ from monitor.render.dashboard import (
     target_variables,
 )
 from monitor.render.firing import firing
-from monitor.render.links import panel_id
 from monitor.render.panels import (
     UNKNOWN_COLOUR,
     Json,

@@ -29,6 +29,17 @@ PHASES = {
     "first_byte": "yellow",
     "transfer": "text",
 }
+REASONS = {
+    "dns": "purple",
+    "connect": "red",
+    "tls": "dark-blue",
+    "timeout": "yellow",
+    "redirect": "light-blue",
+    "status": "orange",
+    "body": "light-orange",
+    "too_large": "text",
+    "throttled": "green",
+}
 EACH = "{{target}} {{check}}"
 
 
@@ -86,7 +97,7 @@ def _heartbeat() -> Json:
 
 def _reasons() -> Json:
     failed = f'probe_results_total{{{WHERE}, reason!="ok"}}'
-    return stacked(
+    panel = stacked(
         "Why probes failed, a minute",
         "dns, connect, tls: the way there. timeout: it hangs. status, body: it answers, and wrongly. "
         "throttled: it asks us to slow down and is not down. docs/runbooks/target-down.md goes through "
@@ -97,6 +108,7 @@ def _reasons() -> Json:
         drawStyle="bars",
         axisSoftMax=1,
     )
+    return coloured(panel, **REASONS)
 
 
 def _in_a_row(objectives: Objectives) -> Json:
