@@ -35,6 +35,7 @@ _FROM_HERE = (
     "ld.so.conf",
     "ld.so.conf.d",
     "login.defs",
+    "pip.conf",
 )
 _START_PATIENCE = 60.0
 _NOTHING_WRITABLE = 'test -z "$(find /opt /usr/local /etc -xdev -writable ! -type l 2>/dev/null)"'

@@ -122,7 +122,7 @@ def hurried(tmp_path: Path) -> Path:
 
 def test_in_a_hurry_prometheus_has_the_agents_windows(hurried: Path) -> None:
     objectives = shortened(load_objectives(HOUSE / "alerts" / "objectives.yml"), 30)
-    assert (hurried / "alerts" / "rules.yml").read_text() == rules_file(objectives, Pace(1, 1))
+    assert (hurried / "alerts" / "rules.yml").read_text() == rules_file(objectives, Pace(1, 1, 1))
     agent = yaml.safe_load((hurried / "alerts" / "monitor.stack.yml").read_text())
     assert (agent["shorten_windows"], agent["targets"][0]["interval"]) == (30, "1000ms")
 
