@@ -1,6 +1,6 @@
 """Sends what the outbox table holds: at least once, in order for each alert, until delivered or given up.
 
-The transaction that stored a transition (monitor/history.py) put its messages there; this only reads them.
+The transaction that stored a transition (monitor/history) put its messages there; this only reads them.
 """
 
 from __future__ import annotations

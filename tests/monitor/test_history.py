@@ -195,7 +195,7 @@ def test_threads_may_record_at_once(store: History) -> None:
 
 
 def test_a_locked_sqlite_file_is_an_error_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr("monitor.history.store.BUSY_TIMEOUT", 0.1)
     store = History(f"sqlite:///{tmp_path / 'history.db'}")
     store.create()
     with contextlib.closing(sqlite3.connect(tmp_path / "history.db")) as other:
@@ -210,7 +210,7 @@ def test_a_locked_sqlite_file_is_an_error_in_time(tmp_path: Path, monkeypatch: p
 def test_a_locked_postgresql_table_is_an_error_in_time(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "BUSY_TIMEOUT", 1.0)
+    monkeypatch.setattr("monitor.history.store.BUSY_TIMEOUT", 1.0)
     store = History(postgres_url)
     store.create()
     with contextlib.closing(psycopg2.connect(postgres_url)) as other:

@@ -14,7 +14,6 @@ from typing import ClassVar, NamedTuple
 import pytest
 from prometheus_client import CollectorRegistry
 
-from monitor import history
 from monitor.history import Entry, History, Message, outbox
 from monitor.metrics import AgentMetrics
 from monitor.notify import Notifier
@@ -108,7 +107,7 @@ class PostOffice:
 async def office(
     receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[PostOffice]:
-    monkeypatch.setattr(history, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr("monitor.history.store.BUSY_TIMEOUT", 0.05)
     webhook = Webhook(notifier("on-call", url=receiver.url))
     made = PostOffice(tmp_path / "history.db", {"on-call": webhook})
     yield made

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from monitor import history, recorder
+from monitor import recorder
 from monitor.history import Entry, History, Message
 from monitor.metrics import AgentMetrics
 from monitor.recorder import Recorder
@@ -51,7 +51,7 @@ class Kept:
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
-    monkeypatch.setattr(history, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr("monitor.history.store.BUSY_TIMEOUT", 0.05)
     monkeypatch.setattr(recorder, "RETRY_AFTER", 0.05)
     made = Kept(tmp_path)
     yield made

@@ -10,104 +10,17 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
 from monitor.alerting import Alert, Key, State
+from monitor.history.rows import Entry, Queued
+from monitor.history.tables import alerts, outbox, probe_results, schema, transitions
 
 KEEP_RESULTS = 31 * 86400.0
 KEEP_TRANSITIONS = 400 * 86400.0
 BUSY_TIMEOUT = 5.0
-
-ROW_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""PostgreSQL's Integer would be used up within months by thousands of targets."""
-
-schema = sa.MetaData()
-
-probe_results = sa.Table(
-    "probe_results",
-    schema,
-    sa.Column("id", ROW_ID, primary_key=True),
-    sa.Column("at", sa.Float, nullable=False, index=True),
-    sa.Column("target", sa.Text, nullable=False),
-    sa.Column("check", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("detail", sa.Text, nullable=False),
-    sa.Column("duration", sa.Float, nullable=False),
-    sa.Column("status", sa.Integer),
-)
-alerts = sa.Table(
-    "alerts",
-    schema,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("target", sa.Text, primary_key=True),
-    sa.Column("check", sa.Text, primary_key=True),
-    sa.Column("alert", sa.Text, nullable=False),
-)
-transitions = sa.Table(
-    "transitions",
-    schema,
-    sa.Column("id", ROW_ID, primary_key=True),
-    sa.Column("at", sa.Float, nullable=False, index=True),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("alert", sa.Text, nullable=False),
-)
-outbox = sa.Table(
-    "outbox",
-    schema,
-    sa.Column("id", ROW_ID, primary_key=True),
-    sa.Column("notifier", sa.Text, nullable=False),
-    sa.Column("dedup_key", sa.Text, nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
-    sa.Column("created_at", sa.Float, nullable=False),
-    sa.Column("due_at", sa.Float, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False, default=0),
-    sa.Column("state", sa.Text, nullable=False, default="waiting", index=True),
-    sa.Column("error", sa.Text, nullable=False, default=""),
-    sa.Column("ended_at", sa.Float),
-)
-
-
-class ProbeRow(NamedTuple):
-    at: float
-    target: str
-    check: str
-    reason: str
-    detail: str
-    duration: float
-    status: int | None
-
-
-class Message(NamedTuple):
-    """A notification for one notifier, as JSON text. `dedup_key` stays the same from firing to resolved."""
-
-    notifier: str
-    dedup_key: str
-    body: str
-
-
-class Queued(NamedTuple):
-    id: int
-    notifier: str
-    dedup_key: str
-    body: str
-    created_at: float
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What one cycle leaves behind."""
-
-    at: float
-    probes: tuple[ProbeRow, ...]
-    changed: tuple[Alert, ...]
-    standing: tuple[Alert, ...]
-    """All alerts of the cycle's target that are pending or firing now."""
-    target: str
-    messages: tuple[Message, ...]
 
 
 class History:
@@ -119,6 +32,11 @@ class History:
         self._engine = sa.create_engine(where, **_engine_options(where))
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _sqlite_pragmas)
+
+    @property
+    def engine(self) -> sa.Engine:
+        """For the other tables of `schema`."""
+        return self._engine
 
     def create(self) -> None:
         schema.create_all(self._engine)

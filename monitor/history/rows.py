@@ -1,0 +1,48 @@
+"""What goes into the store, and what waits in its outbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from monitor.alerting import Alert
+
+
+class ProbeRow(NamedTuple):
+    at: float
+    target: str
+    check: str
+    reason: str
+    detail: str
+    duration: float
+    status: int | None
+
+
+class Message(NamedTuple):
+    """A notification for one notifier, as JSON text. `dedup_key` stays the same from firing to resolved."""
+
+    notifier: str
+    dedup_key: str
+    body: str
+
+
+class Queued(NamedTuple):
+    id: int
+    notifier: str
+    dedup_key: str
+    body: str
+    created_at: float
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one cycle leaves behind."""
+
+    at: float
+    probes: tuple[ProbeRow, ...]
+    changed: tuple[Alert, ...]
+    standing: tuple[Alert, ...]
+    """All alerts of the cycle's target that are pending or firing now."""
+    target: str
+    messages: tuple[Message, ...]
