@@ -90,6 +90,10 @@ class Agent:
             each["name"]: each["verdict"] for each in self.status()["objectives"] if each["target"] == target
         }
 
+    def written_down(self) -> bool:
+        """Whether it has stored that all its messages arrived; killed before, it sends them again."""
+        return "monitor_outbox_depth 0.0" in self.metrics().splitlines()
+
     def metrics(self) -> str:
         with urllib.request.urlopen(self.url + "/metrics", timeout=5) as answer:
             return str(answer.read().decode())

@@ -84,6 +84,7 @@ def test_a_violation_while_nobody_watched_pages_once(api: Api, agent: Agent, inb
     spool(api)
     agent.start()
     wait_until(lambda: inbox.holds(*PAGE), 20, "the page")
+    wait_until(agent.written_down, 20, "the agent knows that it arrived")
     agent.process.send(signal.SIGKILL)
     agent.process.wait()
     agent.start()

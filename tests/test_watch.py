@@ -78,6 +78,7 @@ def test_the_agent_killed_while_an_alert_fires_does_not_page_again(
 ) -> None:
     api.process.send(signal.SIGKILL)
     wait_until(lambda: inbox.holds("firing", "target-down"), 20, "the page")
+    wait_until(agent.written_down, 20, "the agent knows that it arrived")
     agent.process.send(signal.SIGKILL)
     agent.process.wait()
     agent.start()

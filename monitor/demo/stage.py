@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -17,15 +16,12 @@ from monitor.children import Child, stop_all
 from monitor.demo.board import SHORTENED, Board
 from monitor.demo.faults import Faults, Scene
 from monitor.demo.inbox import Inbox, serving
+from monitor.demo.ports import AGENT_PORT, API_PORT, INBOX_PORT, LOOPBACK, Ports, Say
 from monitor.demo.runfolder import RunFolder
 from monitor.demo.traffic import new_client
 from monitor.receiver import Notice
 
-LOOPBACK = "127.0.0.1"
-API_PORT, AGENT_PORT, INBOX_PORT = 8000, 9464, 9099
 READY_WITHIN = 30.0
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -42,9 +38,11 @@ async def set_stage(
 ) -> AsyncIterator[Stage]:
     """Raises ChildError when the API or the agent does not get ready."""
     async with contextlib.AsyncExitStack() as at_end:
-        listening, inbox_port = _listen(INBOX_PORT, "inbox", say)
-        at_end.callback(listening.close)
-        api_port, agent_port = _free_ports(say)
+        ports = Ports(say)
+        at_end.callback(ports.close)
+        listening = ports.listening(INBOX_PORT, "inbox")
+        api_port, agent_port = ports.reserved(API_PORT, "API"), ports.reserved(AGENT_PORT, "agent")
+        inbox_port = int(listening.getsockname()[1])
         board.api_url, board.agent_url, board.inbox_url = map(_url, (api_port, agent_port, inbox_port))
         api, agent = _api(folder, api_port), _agent(folder, agent_port, board)
         at_end.push_async_callback(stop_all, (agent, api))
@@ -118,34 +116,3 @@ def _agent(folder: RunFolder, port: int, board: Board) -> Child:
     config.write_text(yaml.safe_dump(settings, sort_keys=False))
     argv = [sys.executable, "-m", "monitor", "run", "--config", str(config)]
     return Child("agent", argv, {"LOG_LEVEL": "WARNING"}, folder.path)
-
-
-def _free_ports(say: Say) -> tuple[int, int]:
-    """For the API and the agent, who open them themselves: a killed API must refuse connections."""
-    api, api_port = _listen(API_PORT, "API", say)
-    agent, agent_port = _listen(AGENT_PORT, "agent", say)
-    api.close()
-    agent.close()
-    return api_port, agent_port
-
-
-def _listen(preferred: int, whose: str, say: Say) -> tuple[socket.socket, int]:
-    """A socket on the preferred port, or on a free one if somebody else has that."""
-    try:
-        return _bound(preferred)
-    except OSError as error:
-        listening, port = _bound(0)
-        say(f"Port {preferred} can't be had ({error.strerror}): the {whose} takes {port} instead")
-        return listening, port
-
-
-def _bound(port: int) -> tuple[socket.socket, int]:
-    listening = socket.socket()
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((LOOPBACK, port))
-        listening.listen()
-    except OSError:
-        listening.close()
-        raise
-    return listening, int(listening.getsockname()[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -26,7 +27,7 @@ from monitor.demo.story import Story
 from monitor.demo.traffic import trial_balance
 from monitor.receiver import Notice, read_notices
 from tests.conftest import StartProcess
-from tests.servers import Process, wait_until
+from tests.servers import Process, answers, wait_until
 
 READY_WITHIN = 60
 STOPPED_WITHIN = 15
@@ -150,19 +151,29 @@ def test_killed_it_leaves_no_child_and_the_next_one_starts(start: Start, runtime
     assert list(runtime.iterdir()) == []
 
 
-def test_a_taken_port_costs_a_line(start: Start) -> None:
-    with contextlib.ExitStack() as at_end:
-        taken = at_end.enter_context(socket.socket())
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with contextlib.suppress(OSError):  # somebody else has it: just as well
-            taken.bind(("127.0.0.1", 8000))
-            taken.listen()
-        demo = start()
+def test_two_demos_side_by_side_keep_out_of_each_others_way(process: StartProcess, tmp_path: Path) -> None:
+    homes = [tmp_path / name for name in ("grace", "ada")]
+    for home in homes:
+        home.mkdir()
+    env = [{"XDG_RUNTIME_DIR": str(home)} for home in homes]
+    demos = [process(sys.executable, "-m", "monitor", "demo", env=each) for each in env]
+    for demo in demos:
         ready(demo)
-        assert re.search(
-            r"Port 8000 can't be had \(Address already in use\): the API takes \d+ instead", demo.output
-        )
-        assert stopped(demo, signal.SIGINT) == 128 + signal.SIGINT
+    ports = [port for demo in demos for port in re.findall(r"//127\.0\.0\.1:(\d+)", demo.output)]
+    assert len(set(ports)) == len(ports) == 6
+    assert "can't be had (Address already in use)" in "".join(demo.output for demo in demos)
+
+    assert order(homes[0], "break", "down").returncode == 0
+    assert refused(int(ports[0]))
+    assert order(homes[0], "heal", "down").returncode == 0
+    assert answers(f"http://127.0.0.1:{ports[0]}/health")
+    for demo in demos:
+        assert stopped(demo, signal.SIGINT) == 128 + signal.SIGINT, demo.output
+
+
+def refused(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
 
 
 def test_a_child_that_ends_by_itself_ends_the_demo(start: Start, runtime: Path) -> None:
