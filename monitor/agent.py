@@ -19,6 +19,7 @@ from exporters.sample import Sample, labels
 from monitor.alerting import NO_DATA, Alert, Alerting
 from monitor.config import Config
 from monitor.cycle import Condition, Cycle
+from monitor.dispatch import Dispatch
 from monitor.history import History
 from monitor.metrics import AgentMetrics
 from monitor.notify import NOTIFIERS
@@ -34,6 +35,7 @@ from monitor.web import Page, serve
 log = logging.getLogger(__name__)
 
 FORGET_EVERY = 60.0
+TICK_EVERY = 1.0
 LAST_WORDS = 5.0
 
 
@@ -57,6 +59,7 @@ class Agent:
             prober=self._prober,
             memory=self._memory,
             alerting=Alerting(),
+            dispatch=Dispatch(config, objectives),
             recorder=self._recorder,
             metrics=self.metrics,
             clock=clock,
@@ -81,6 +84,7 @@ class Agent:
             asyncio.create_task(self._recorder.run(), name="recorder"),
             asyncio.create_task(self._outbox.run(), name="outbox"),
             asyncio.create_task(self._forget(), name="forget"),
+            asyncio.create_task(self._tick(), name="tick"),
             asyncio.create_task(serve(page, listening), name="web"),
             *(asyncio.create_task(each.run(), name="resend") for each in self._resends),
         ]
@@ -107,6 +111,7 @@ class Agent:
             for alert in (*self._history.resolved_alerts(since), *self._history.standing_alerts())
             if alert.key.name in names and (alert.key.target, alert.key.check) in known
         )
+        self.cycle.dispatch.restore(self._history.conversations(), self._standing(), self._clock())
         for target, check, at, success in self._history.successes(since):
             if (target, check) in known:
                 sample = Sample("probe_success", labels(target=target, check=check), float(success))
@@ -121,6 +126,15 @@ class Agent:
         while True:
             await asyncio.sleep(FORGET_EVERY)
             self._memory.forget_dead(self._clock())
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_EVERY)
+            try:
+                self.cycle.tick()
+            except Exception:
+                self.metrics.cycle_errors.inc()
+                log.exception("what time alone changes can't be decided, by a fault of the agent's own")
 
     async def _stop(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
         """What was seen is stored; what is not yet sent stays in the outbox for the next start."""

@@ -11,10 +11,12 @@ from exporters.http import Prober
 from exporters.sample import Sample, labels
 from monitor.alerting import Alert, Alerting
 from monitor.config import Config, Target
+from monitor.conversations import Decision
+from monitor.dispatch import Dispatch
 from monitor.history import Entry, Message, ProbeRow
 from monitor.judge import Reading, judge_all
 from monitor.metrics import AgentMetrics
-from monitor.notify.message import dedup_key, summary, webhook_json
+from monitor.notify.message import summary, webhook_json
 from monitor.objectives import Objectives
 from monitor.probes import PROBES, THROTTLED, Outcome
 from monitor.recorder import Recorder
@@ -42,6 +44,7 @@ class Cycle:
     prober: Prober
     memory: Memory
     alerting: Alerting
+    dispatch: Dispatch
     recorder: Recorder
     metrics: AgentMetrics
     clock: Callable[[], float]
@@ -49,12 +52,13 @@ class Cycle:
 
     async def run(self, target: Target) -> None:
         """Collect, remember, evaluate, transition, enqueue."""
+        began = self.clock()
         outcomes = await self.collect(target)
         now = self.clock()
         self.remember(target, outcomes, now)
         readings = self.evaluate(target, now)
         changed = self.alerting.advance(readings, now)
-        self.enqueue(target, outcomes, changed, now)
+        self.enqueue(target, outcomes, changed, began, now)
 
     async def collect(self, target: Target) -> list[Outcome]:
         """All checks of the target at once, but those that were asked to wait. Never raises."""
@@ -87,28 +91,51 @@ class Cycle:
             self.metrics.judged(reading)
         return condition.readings
 
-    def enqueue(self, target: Target, outcomes: list[Outcome], changed: list[Alert], now: float) -> None:
+    def enqueue(
+        self, target: Target, outcomes: list[Outcome], changed: list[Alert], began: float, now: float
+    ) -> None:
         """All that the cycle leaves behind goes to the store in one piece, what is to be sent included."""
         standing = self.alerting.of(target.name)
         self.metrics.alerted(target.name, standing)
         for alert in changed:
             log.info("%s %s", alert.state.upper(), summary(alert))
+        failing = any(self.conditions[target.name].failures.values())
+        decision = self.dispatch.decide(
+            target.name, changed, standing, now, probed_at=began, in_doubt=failing
+        )
         entry = Entry(
             at=now,
             probes=tuple(_row(target, outcome, now) for outcome in outcomes),
             changed=tuple(changed),
             standing=tuple(standing),
             target=target.name,
-            messages=tuple(self._messages(changed)),
+            messages=tuple(self._messages(decision)),
+            conversations=decision.conversations,
         )
         self.recorder.add(entry)
 
-    def _messages(self, changed: list[Alert]) -> Iterable[Message]:
-        for alert in changed:
-            for notifier in self.config.notify:
-                if alert.severity in notifier.severities:
-                    body = webhook_json(alert, notifier.name, self.objectives)
-                    yield Message(notifier.name, dedup_key(alert), body)
+    def tick(self) -> None:
+        """Between cycles: what time alone makes somebody hear."""
+        now = self.clock()
+        decision = self.dispatch.tick(now)
+        for target in {each.key.target for each in decision.conversations}:
+            notices = tuple(each for each in decision.notices if each.alert.key.target == target)
+            told = tuple(each for each in decision.conversations if each.key.target == target)
+            entry = Entry(
+                at=now,
+                probes=(),
+                changed=(),
+                standing=tuple(self.alerting.of(target)),
+                target=target,
+                messages=tuple(self._messages(Decision(notices))),
+                conversations=told,
+            )
+            self.recorder.add(entry)
+
+    def _messages(self, decision: Decision) -> Iterable[Message]:
+        for notice in decision.notices:
+            body = webhook_json(notice.alert, notice.notifier, self.objectives)
+            yield Message(notice.notifier, notice.dedup_key, body)
 
 
 def _samples(target: Target, outcome: Outcome, failures: int) -> list[Sample]:

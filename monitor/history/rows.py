@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from monitor.alerting import Alert
+from monitor.conversations import Conversation
 
 
 class ProbeRow(NamedTuple):
@@ -46,3 +47,5 @@ class Entry:
     """All alerts of the cycle's target that are pending or firing now."""
     target: str
     messages: tuple[Message, ...]
+    conversations: tuple[Conversation, ...] = ()
+    """Those that are not as they were."""

@@ -15,11 +15,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from monitor.alerting import Alert, Key, State
+from monitor.conversations import Conversation, as_json, from_json
 from monitor.history.rows import Entry, Queued
-from monitor.history.tables import alerts, outbox, probe_results, schema, transitions
+from monitor.history.tables import alerts, conversations, outbox, probe_results, schema, transitions
 
 KEEP_RESULTS = 31 * 86400.0
 KEEP_TRANSITIONS = 400 * 86400.0
+KEEP_CONVERSATIONS = 2 * 86400.0
+"""After their end: long enough to see that an alert flaps."""
 BUSY_TIMEOUT = 5.0
 
 
@@ -53,6 +56,12 @@ class History:
     def standing_alerts(self) -> list[Alert]:
         with self._engine.connect() as connection:
             return [_alert(row.alert) for row in connection.execute(sa.select(alerts.c.alert))]
+
+    def conversations(self) -> list[Conversation]:
+        """Those that go on, and those that ended lately."""
+        with self._engine.connect() as connection:
+            query = sa.select(conversations.c.conversation)
+            return [from_json(row.conversation) for row in connection.execute(query)]
 
     def resolved_alerts(self, since: float) -> list[Alert]:
         """Oldest first."""
@@ -131,6 +140,8 @@ class History:
         with self._engine.begin() as connection:
             connection.execute(probe_results.delete().where(probe_results.c.at < now - KEEP_RESULTS))
             connection.execute(transitions.delete().where(transitions.c.at < now - KEEP_TRANSITIONS))
+            ended = conversations.c.ended_at
+            connection.execute(conversations.delete().where(ended < now - KEEP_CONVERSATIONS))
             connection.execute(outbox.delete().where(outbox.c.ended_at < now - KEEP_TRANSITIONS))
 
     def _update(self, message_id: int, **values: Any) -> None:
@@ -148,10 +159,20 @@ def _record(connection: sa.Connection, entry: Entry) -> None:
     for alert in entry.changed:
         values = {"at": entry.at, "state": str(alert.state), "alert": _json(alert)}
         connection.execute(transitions.insert().values(**values))
+    for conversation in entry.conversations:
+        _replace(connection, conversation)
     for message in entry.messages:
         values = {**message._asdict(), "body": _storable(message.body)}
         values |= {"created_at": entry.at, "due_at": entry.at}
         connection.execute(outbox.insert().values(**values))
+
+
+def _replace(connection: sa.Connection, conversation: Conversation) -> None:
+    columns = conversations.c
+    same = (columns[name] == value for name, value in conversation.key._asdict().items())
+    connection.execute(conversations.delete().where(*same))
+    values = {"ended_at": conversation.ended_at, "conversation": as_json(conversation)}
+    connection.execute(conversations.insert().values(**conversation.key._asdict(), **values))
 
 
 def _storable(text: str) -> str:

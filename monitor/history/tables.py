@@ -29,6 +29,15 @@ alerts = sa.Table(
     sa.Column("check", sa.Text, primary_key=True),
     sa.Column("alert", sa.Text, nullable=False),
 )
+conversations = sa.Table(
+    "conversations",
+    schema,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("check", sa.Text, primary_key=True),
+    sa.Column("ended_at", sa.Float),
+    sa.Column("conversation", sa.Text, nullable=False),
+)
 transitions = sa.Table(
     "transitions",
     schema,
