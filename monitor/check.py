@@ -17,16 +17,10 @@ from monitor.judge import Verdict
 from monitor.objectives import Objective, load_objectives
 from monitor.quantity import format_duration, format_value
 from monitor.resources import resource
+from monitor.words import PHASES
 
 COLOURS = {Verdict.OK: "bold green", Verdict.WARN: "bold yellow", Verdict.BREACH: "bold red"}
 BAR = 24
-MEANINGS = {
-    "dns": "looking up its name",
-    "connect": "opening the TCP connection",
-    "tls": "agreeing on TLS",
-    "first_byte": "waiting for the first byte",
-    "transfer": "reading the answer",
-}
 
 
 def probe(url: str, timeout: float) -> Result:
@@ -94,7 +88,7 @@ def show(console: Console, url: str, result: Result, *, explain: bool) -> None:
 def _phases(phases: Phases) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     whole = sum(dataclasses.astuple(phases))
-    for name, meaning in MEANINGS.items():
+    for name, meaning in PHASES.items():
         if seconds := getattr(phases, name):
             bar = Text("█" * max(1, round(BAR * seconds / whole)), "cyan")
             table.add_row(
@@ -107,8 +101,8 @@ def _explained(result: Result, objective: Objective, found: Verdict) -> Iterator
     if result.address:
         yield f"{result.address} answered, on a fresh connection."
     if result.success:
-        slowest = max(MEANINGS, key=lambda name: getattr(result.phases, name))
-        yield f"Most of the time went into {MEANINGS[slowest]}."
+        slowest = max(PHASES, key=lambda name: getattr(result.phases, name))
+        yield f"Most of the time went into {PHASES[slowest]}."
     if found is Verdict.OK:
         yield f"Expected, and quick enough: too slow is {objective.breach} ({objective.document})."
     elif found is Verdict.WARN:

@@ -16,7 +16,8 @@ from monitor.dispatch import Dispatch
 from monitor.history import Entry, Message, ProbeRow
 from monitor.judge import Reading, judge_all
 from monitor.metrics import AgentMetrics
-from monitor.notify.message import summary, webhook_json
+from monitor.notify.facts import FactBook
+from monitor.notify.message import page_json, summary
 from monitor.objectives import Objectives
 from monitor.probes import PROBES, THROTTLED, Outcome
 from monitor.recorder import Recorder
@@ -49,6 +50,7 @@ class Cycle:
     metrics: AgentMetrics
     clock: Callable[[], float]
     conditions: Mapping[str, Condition]
+    facts: FactBook = field(default_factory=FactBook)
 
     async def run(self, target: Target) -> None:
         """Collect, remember, evaluate, transition, enqueue."""
@@ -57,6 +59,7 @@ class Cycle:
         now = self.clock()
         self.remember(target, outcomes, now)
         readings = self.evaluate(target, now)
+        self.facts.observe(target.name, outcomes, readings, now)
         changed = self.alerting.advance(readings, now)
         self.enqueue(target, outcomes, changed, began, now)
 
@@ -109,7 +112,7 @@ class Cycle:
             changed=tuple(changed),
             standing=tuple(standing),
             target=target.name,
-            messages=tuple(self._messages(decision)),
+            messages=tuple(self._messages(decision, now)),
             conversations=decision.conversations,
         )
         self.recorder.add(entry)
@@ -127,15 +130,16 @@ class Cycle:
                 changed=(),
                 standing=tuple(self.alerting.of(target)),
                 target=target,
-                messages=tuple(self._messages(Decision(notices))),
+                messages=tuple(self._messages(Decision(notices), now)),
                 conversations=told,
             )
             self.recorder.add(entry)
 
-    def _messages(self, decision: Decision) -> Iterable[Message]:
-        for notice in decision.notices:
-            body = webhook_json(notice.alert, notice.notifier, self.objectives)
-            yield Message(notice.notifier, notice.dedup_key, body)
+    def _messages(self, decision: Decision, now: float) -> Iterable[Message]:
+        for notifier, kind, alert, _, key, note in decision.notices:
+            facts = replace(self.facts.about(alert, now), note=note)
+            body = page_json(notifier, kind, alert, key, facts, self.objectives)
+            yield Message(notifier, key, body)
 
 
 def _samples(target: Target, outcome: Outcome, failures: int) -> list[Sample]:

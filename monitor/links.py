@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from monitor.objectives import Objective, Objectives
 
 OVERVIEW = "paciolus-overview"
@@ -18,3 +20,16 @@ def panel_id(objectives: Objectives, objective: Objective) -> int:
 def panel_link(objectives: Objectives, objective: Objective) -> str:
     """Relative to Grafana's address; Alertmanager's template adds that, and the time range of the alert."""
     return f"d/{OVERVIEW}?viewPanel={panel_id(objectives, objective)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Addresses without a slash at their end, "" for what there is not: Grafana, the folder in which the
+    runbooks' paths start, the agent's own page."""
+
+    dashboards: str = ""
+    runbooks: str = ""
+    page: str = ""
+
+
+NO_LINKS = Links()

@@ -7,6 +7,15 @@ from collections.abc import Iterable
 from monitor.objectives import Objective
 from monitor.quantity import format_duration
 
+PHASES = {
+    "dns": "looking up its name",
+    "connect": "opening the TCP connection",
+    "tls": "agreeing on TLS",
+    "first_byte": "waiting for the first byte",
+    "transfer": "reading the answer",
+}
+"""What is done in each phase of an HTTP probe."""
+
 
 def description(objective: Objective, target: str, value: str) -> str:
     return (

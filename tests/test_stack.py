@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from monitor.alerting import Alert
-from monitor.notify.message import webhook_json
+from monitor.notify.facts import Facts
+from monitor.notify.message import page_json
 from tests.conftest import StartServer
 from tests.inbox import Inbox, run_inbox
 from tests.monitor.making import FIRING, RESOLVED
@@ -71,7 +72,7 @@ def test_what_takes_alertmanagers_webhook_takes_ours(
 
 
 def sent(alert: Alert) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(webhook_json(alert, "inbox"))
+    body: dict[str, Any] = json.loads(page_json("inbox", None, alert, "key", Facts(at=alert.last_broken)))
     return body
 
 

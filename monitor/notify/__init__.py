@@ -16,7 +16,7 @@ class Notifier(Protocol):
     def __init__(self, config: NotifierConfig) -> None: ...
 
     async def send(self, body: str, dedup_key: str) -> None:
-        """Delivers one message (JSON text of `webhook_body`) within a deadline, or raises DeliveryError."""
+        """Delivers one message (JSON text of `page_json`) within a deadline, or raises DeliveryError."""
 
     async def close(self) -> None: ...
 

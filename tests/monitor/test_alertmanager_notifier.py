@@ -24,7 +24,8 @@ from monitor.metrics import AgentMetrics
 from monitor.notify import alertmanager as module
 from monitor.notify.alertmanager import Alertmanager as Notifier
 from monitor.notify.delivery import DeliveryError
-from monitor.notify.message import alert_body, dedup_key, webhook_json
+from monitor.notify.facts import Facts
+from monitor.notify.message import alert_body, dedup_key, page_json
 from monitor.notify.resend import Resend
 from monitor.objectives import load_objectives
 from monitor.resources import ROOT
@@ -90,7 +91,10 @@ class Agent:
         await self.tell(over)
 
     async def tell(self, alert: Alert) -> None:
-        await self.notifier.send(webhook_json(alert, "am", OBJECTIVES), dedup_key(alert))
+        await self.notifier.send(
+            page_json("am", None, alert, dedup_key(alert), Facts(at=alert.last_broken), OBJECTIVES),
+            dedup_key(alert),
+        )
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

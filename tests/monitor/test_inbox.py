@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from monitor.inbox import MOST_BYTES, MOST_KEPT, Inbox
-from monitor.notify.message import webhook_body
+from monitor.notify.facts import Facts
+from monitor.notify.message import page_body
 from monitor.receiver import LARGEST_BODY
 from tests.conftest import StartProcess, StartServer
 from tests.monitor.making import FIRING, RESOLVED
@@ -71,7 +72,7 @@ def test_alertmanager_delivers_and_the_page_shows_it(inbox: Running, alertmanage
 
 def test_it_takes_what_the_agent_sends(inbox: Running) -> None:
     for alert in (FIRING, RESOLVED):
-        assert inbox.post(webhook_body(alert, "inbox")) == 204
+        assert inbox.post(page_body("inbox", None, alert, "key", Facts(at=400.0))) == 204
     assert [notice["status"] for [notice] in inbox.kept()["notifications"]] == ["firing", "resolved"]
 
 
