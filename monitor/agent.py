@@ -27,6 +27,8 @@ from monitor.notify.alertmanager import Alertmanager
 from monitor.notify.outbox import Outbox
 from monitor.notify.resend import Resend
 from monitor.objectives import Objectives
+from monitor.quiet import Quiet
+from monitor.quietstore import QuietStore
 from monitor.recorder import Recorder
 from monitor.schedule import Schedule
 from monitor.series import Memory
@@ -48,6 +50,7 @@ class Agent:
         self.metrics = AgentMetrics(CollectorRegistry())
         watch_process(self.metrics.registry)
         self._history = History(config.database)
+        self.quiet = Quiet(QuietStore(self._history.engine), config)
         self._memory = Memory(retention(objectives))
         self._notifiers = {each.name: NOTIFIERS[each.kind](each) for each in config.notify}
         self._outbox = Outbox(self._history, self._notifiers, self.metrics, clock)
@@ -59,7 +62,7 @@ class Agent:
             prober=self._prober,
             memory=self._memory,
             alerting=Alerting(),
-            dispatch=Dispatch(config, objectives),
+            dispatch=Dispatch(config, objectives, self.quiet),
             recorder=self._recorder,
             metrics=self.metrics,
             clock=clock,
@@ -85,6 +88,7 @@ class Agent:
             asyncio.create_task(self._outbox.run(), name="outbox"),
             asyncio.create_task(self._forget(), name="forget"),
             asyncio.create_task(self._tick(), name="tick"),
+            asyncio.create_task(self.quiet.run(self._clock), name="quiet"),
             asyncio.create_task(serve(page, listening), name="web"),
             *(asyncio.create_task(each.run(), name="resend") for each in self._resends),
         ]

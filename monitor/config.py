@@ -29,6 +29,8 @@ from monitor.fields import (
     Timeout,
     UrlPath,
 )
+from monitor.hours import Hours
+from monitor.maintenance import Window
 from monitor.mistakes import known_keys
 from monitor.objectives import Severity
 from monitor.quantity import format_duration
@@ -72,6 +74,13 @@ class NotifierConfig:
     severities: tuple[Severity, ...]
     resend: float = DEFAULT_RESEND
     """Seconds after which an Alertmanager hears again what fires."""
+    hours: Hours | None = None
+    """Outside of them, what can wait waits; None: always open."""
+    remind_every: float | None = None
+    """Seconds after which an alert that still fires is told again; None: never."""
+    escalate_after: float | None = None
+    """Seconds without an acknowledgement after which the notifier `escalate_to` is told too."""
+    escalate_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,7 @@ class Config:
     objectives: Path | None
     shorten_windows: float
     path: Path
+    maintenance: tuple[Window, ...] = ()
 
     @property
     def listen(self) -> str:
