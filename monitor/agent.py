@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -69,7 +70,7 @@ class Agent:
             conditions={target.name: Condition() for target in config.targets},
         )
         self._resends = [
-            Resend(each, self._standing, objectives, self.metrics)
+            Resend(each, partial(self.cycle.dispatch.fires_at, each.name), objectives, self.metrics)
             for each in self._notifiers.values()
             if isinstance(each, Alertmanager)
         ]
@@ -115,6 +116,7 @@ class Agent:
             for alert in (*self._history.resolved_alerts(since), *self._history.standing_alerts())
             if alert.key.name in names and (alert.key.target, alert.key.check) in known
         )
+        self.quiet.refresh(self._clock())
         self.cycle.dispatch.restore(self._history.conversations(), self._standing(), self._clock())
         for target, check, at, success in self._history.successes(since):
             if (target, check) in known:

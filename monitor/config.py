@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -31,7 +31,7 @@ from monitor.fields import (
 )
 from monitor.hours import Hours
 from monitor.maintenance import Window
-from monitor.mistakes import known_keys
+from monitor.mistakes import did_you_mean, known_keys
 from monitor.objectives import Severity
 from monitor.quantity import format_duration
 from monitor.yamlfile import Document, Loc, load_yaml
@@ -61,6 +61,8 @@ class Target:
     url: str
     interval: float
     checks: tuple[CheckConfig, ...]
+    depends_on: tuple[str, ...] = ()
+    """Targets whose faults explain this one's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class _Target:
     url: BaseUrl
     checks: Annotated[dict[Name, Annotated[_Check, known_keys(_Check)]], Field(min_length=1, max_length=100)]
     interval: Interval = 30.0
+    depends_on: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,7 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     file = document.read(_FILE, document.root)
     targets = tuple(_targets(document))
     _check_target_names(document)
+    _check_dependencies(targets, document)
     notifiers = tuple(_notifiers(document))
     objectives = _objectives(file.objectives, document) if file else None
     document.raise_mistakes()
@@ -184,7 +188,7 @@ def _targets(document: Document) -> Iterator[Target]:
             _check(name, check, shape.interval, document, (*loc, "checks", name))
             for name, check in shape.checks.items()
         )
-        yield Target(shape.name, shape.url, shape.interval, tuple(checks))
+        yield Target(shape.name, shape.url, shape.interval, tuple(checks), shape.depends_on)
 
 
 def _check(name: str, shape: _Check, interval: float, document: Document, loc: Loc) -> CheckConfig:
@@ -214,6 +218,28 @@ def _check_target_names(document: Document) -> None:
         name = written.get("name") if isinstance(written, dict) else None
         if isinstance(name, str) and (other := first.setdefault(name, index)) != index:
             document.wrong(("targets", index, "name"), f"{name!r} is the name of targets[{other}] already")
+
+
+def _check_dependencies(targets: tuple[Target, ...], document: Document) -> None:
+    depends_on = {target.name: target.depends_on for target in targets}
+    written = document.under("targets", list)
+    names = [each["name"] for each in written if isinstance(each, dict) and isinstance(each.get("name"), str)]
+    for index, shape in enumerate(written):
+        name = shape.get("name") if isinstance(shape, dict) else None
+        for number, parent in enumerate(depends_on.get(name, ()) if isinstance(name, str) else ()):
+            loc: Loc = ("targets", index, "depends_on", number)
+            if parent not in names:
+                document.wrong(loc, f"there is no target {parent!r}{did_you_mean(parent, names)}")
+            elif name == parent or name in depending(parent, depends_on):
+                document.wrong(loc, f"goes round in a circle: {parent} depends on {name}; neither could page")
+
+
+def depending(name: str, depends_on: Mapping[str, Iterable[str]]) -> list[str]:
+    """All that a target depends on, through others too, the nearest first."""
+    found = list(depends_on.get(name, ()))
+    for parent in found:
+        found += [each for each in depends_on.get(parent, ()) if each not in found]
+    return found
 
 
 def _notifiers(document: Document) -> Iterator[NotifierConfig]:

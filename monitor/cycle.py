@@ -16,7 +16,7 @@ from monitor.dispatch import Dispatch
 from monitor.history import Entry, Message, ProbeRow
 from monitor.judge import Reading, judge_all
 from monitor.metrics import AgentMetrics
-from monitor.notify.facts import FactBook
+from monitor.notify.facts import MOST_ALSO, FactBook
 from monitor.notify.message import page_json, summary
 from monitor.objectives import Objectives
 from monitor.probes import PROBES, THROTTLED, Outcome
@@ -121,7 +121,7 @@ class Cycle:
         """Between cycles: what time alone makes somebody hear."""
         now = self.clock()
         decision = self.dispatch.tick(now)
-        for target in {each.key.target for each in decision.conversations}:
+        for target in sorted({each.key.target for each in decision.conversations}):
             notices = tuple(each for each in decision.notices if each.alert.key.target == target)
             told = tuple(each for each in decision.conversations if each.key.target == target)
             entry = Entry(
@@ -137,9 +137,16 @@ class Cycle:
 
     def _messages(self, decision: Decision, now: float) -> Iterable[Message]:
         for notifier, kind, alert, _, key, note in decision.notices:
-            facts = replace(self.facts.about(alert, now), note=note)
+            facts = self.facts.about(alert, now)
+            also = (*facts.also, *self._explained_by(alert))[:MOST_ALSO]
+            facts = replace(facts, note=note, also=also)
             body = page_json(notifier, kind, alert, key, facts, self.objectives)
             yield Message(notifier, key, body)
+
+    def _explained_by(self, alert: Alert) -> Iterable[str]:
+        """What nobody is paged for, because the alert's target explains it."""
+        for child in self.dispatch.explained_by(alert.key.target):
+            yield f"{child.key.target}, not paged by itself: {child.title}: {child.value}"
 
 
 def _samples(target: Target, outcome: Outcome, failures: int) -> list[Sample]:

@@ -4,72 +4,77 @@ Each alert that fires is a conversation with its receivers: those who were told 
 nobody else does. Pure: time is an argument, and what must be stored or sent is returned.
 """
 
-# ruff: noqa: ARG002
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import replace
-from typing import Protocol
 
 from monitor.alerting import Alert, Key, State
 from monitor.config import Config
-from monitor.conversations import Conversation, Decision, Kind, Notice
+from monitor.conversations import Conversation, Decision, Notice
+from monitor.dependencies import Dependencies
 from monitor.notify.message import dedup_key
-from monitor.objectives import Objectives
+from monitor.objectives import Objective
+from monitor.talk import NothingAsked, Quiet, Rules, Talk
 
-
-class Acknowledgement(Protocol):
-    @property
-    def author(self) -> str: ...
-
-    @property
-    def reason(self) -> str: ...
-
-    @property
-    def at(self) -> float: ...
-
-
-class Quiet(Protocol):
-    """What people have asked the agent to keep to itself."""
-
-    def withheld(self, alert: Alert, target: str, now: float) -> str | None:
-        """Why nobody is told of the alert now: a silence, maintenance."""
-
-    def acknowledged(self, dedup_key: str, now: float) -> Acknowledgement | None: ...
-
-    def receiver_open(self, notifier: str, severity: str, now: float) -> bool: ...
-
-
-class NothingAsked:
-    """Nobody wants quiet."""
-
-    def withheld(self, alert: Alert, target: str, now: float) -> str | None:
-        return None
-
-    def acknowledged(self, dedup_key: str, now: float) -> Acknowledgement | None:
-        return None
-
-    def receiver_open(self, notifier: str, severity: str, now: float) -> bool:
-        return True
+MEMORY = 3600.0
+CALM = 900.0
 
 
 class Dispatch:
-    def __init__(self, config: Config, objectives: Objectives, quiet: Quiet | None = None) -> None:
-        self.conversations: dict[Key, Conversation] = {}
-        self._receivers = {each.name: each for each in config.notify}
-        self._quiet = quiet or NothingAsked()
+    def __init__(self, config: Config, objectives: Iterable[Objective], quiet: Quiet | None = None) -> None:
+        self._rules = Rules(
+            receivers={each.name: each for each in config.notify},
+            quiet=quiet or NothingAsked(),
+            memory=MEMORY / config.shorten_windows,
+            calm=CALM / config.shorten_windows,
+        )
+        self._dependencies = Dependencies.of(config.targets, objectives)
+        self._kept: dict[str, dict[Key, Conversation]] = defaultdict(dict)
+        self._firing: dict[str, dict[Key, Alert]] = {}
+
+    @property
+    def conversations(self) -> dict[Key, Conversation]:
+        """Those that go on, and for an hour those that are over."""
+        return {key: each for kept in self._kept.values() for key, each in kept.items()}
+
+    def explained_by(self, target: str) -> list[Alert]:
+        """Alerts of others that nobody is told of, because this target seems to be to blame."""
+        return [
+            self._alert(each, each.began_at)
+            for each in self.conversations.values()
+            if each.open and each.explained_by == target
+        ]
+
+    def fires_at(self, receiver: str) -> list[Alert]:
+        """What the receiver has heard of and not yet the end of."""
+        return [
+            alert
+            for target, firing in self._firing.items()
+            for key, alert in firing.items()
+            if (found := self._open(target, key)) and receiver in found.told
+        ]
 
     def restore(self, conversations: Iterable[Conversation], standing: Iterable[Alert], now: float) -> None:
-        """Takes up where an earlier process stopped.
+        """Takes up where an earlier process stopped, or an earlier configuration.
 
         An alert that fires without a conversation is from before there were any: its route has been told.
         """
-        self.conversations = {each.key: each for each in conversations}
+        for conversation in conversations:
+            self._kept[conversation.key.target][conversation.key] = conversation
+        by_target: dict[str, list[Alert]] = defaultdict(list)
         for alert in standing:
-            if alert.state is State.FIRING and not self._open(alert.key):
-                begun = _begun(alert)
-                told = dict.fromkeys(self._route(alert), begun.began_at)
-                self.conversations[alert.key] = replace(begun, told=told, last_said=told)
+            by_target[alert.key.target].append(alert)
+        for target, alerts in by_target.items():
+            self._firing[target] = _firing(alerts)
+            self._dependencies.restore(target, alerts)
+            for alert in self._firing[target].values():
+                if self._open(target, alert.key) is None:
+                    self._kept[target][alert.key] = self._told_before(alert)
+        for conversation in self.conversations.values():
+            if conversation.open and conversation.explained_by:
+                self._dependencies.assume_healed(conversation.explained_by, now)
 
     def decide(
         self,
@@ -85,36 +90,70 @@ class Dispatch:
 
         `probed_at`: when the probes of the cycle began. `in_doubt`: some check failed in it.
         """
-        changed, notices = list(changed), list[Notice]()
+        changed, standing = list(changed), list(standing)
+        began = now if probed_at is None else probed_at
+        self._firing[target] = _firing(standing)
+        self._dependencies.judged(target, standing, now, began, in_doubt=in_doubt)
         for alert in changed:
-            conversation = self._open(alert.key) or _begun(alert)
-            if alert.state is State.RESOLVED:
-                kind, receivers = Kind.RESOLVED, list(conversation.told)
-                conversation = replace(conversation, alert=alert, ended_at=now)
-            else:
-                kind, receivers = Kind.FIRING, self._route(alert)
-                told = dict.fromkeys(receivers, now)
-                conversation = replace(conversation, told=told, last_said=told)
-            self.conversations[alert.key] = conversation
-            notices += [
-                Notice(each, kind, alert, conversation, conversation.dedup_key)
-                for each in receivers
-                if each in self._receivers
-            ]
-        return Decision(tuple(notices), tuple(self.conversations[alert.key] for alert in changed))
+            self._turn(alert)
+        turned = {alert.key for alert in changed}
+        return self._review([target, *self._dependencies.children(target)], now, turned)
 
     def tick(self, now: float) -> Decision:
-        """Once a second: what time alone changes."""
-        return Decision()
+        """Once a second: what time alone changes, and what people have asked for meanwhile."""
+        decision = self._review(list(self._kept), now)
+        for kept in self._kept.values():
+            for key, each in list(kept.items()):
+                if each.ended_at is not None and now - each.ended_at > self._rules.memory:
+                    del kept[key]
+        return decision
 
-    def _open(self, key: Key) -> Conversation | None:
-        found = self.conversations.get(key)
+    def _turn(self, alert: Alert) -> None:
+        """The alert began to fire, or was resolved."""
+        kept, before = self._kept[alert.key.target], self._open(alert.key.target, alert.key)
+        if before is not None:
+            kept[alert.key] = replace(before, alert=alert)
+        elif alert.state is State.FIRING:
+            last = kept.get(alert.key)
+            kept[alert.key] = replace(_begun(alert), firings=last.firings if last else ())
+
+    def _review(self, targets: Iterable[str], now: float, turned: Collection[Key] = ()) -> Decision:
+        notices: list[Notice] = []
+        changed: list[Conversation] = []
+        for target in targets:
+            for key, before in list(self._kept[target].items()):
+                if not before.open:
+                    continue
+                talk = Talk(self._rules, before, self._alert(before, now), now, [])
+                talk.go_on(self._dependencies.explanation(talk.alert, now))
+                notices += talk.notices
+                self._kept[target][key] = talk.conversation
+                if talk.conversation != before or key in turned:
+                    changed.append(talk.conversation)
+        return Decision(tuple(notices), tuple(changed))
+
+    def _alert(self, conversation: Conversation, now: float) -> Alert:
+        """As it stands now. One that is gone without an end belongs to what is no longer watched."""
+        key, last = conversation.key, conversation.alert
+        standing = self._firing.get(key.target, {}).get(key)
+        if standing is not None or last.state is State.RESOLVED:
+            return standing or last
+        return replace(last, state=State.RESOLVED, resolved_at=now, reason="it is no longer watched")
+
+    def _open(self, target: str, key: Key) -> Conversation | None:
+        found = self._kept[target].get(key)
         return found if found and found.open else None
 
-    def _route(self, alert: Alert) -> list[str]:
-        return [name for name, each in self._receivers.items() if alert.severity in each.severities]
+    def _told_before(self, alert: Alert) -> Conversation:
+        begun = _begun(alert)
+        told = dict.fromkeys(self._rules.route(alert), begun.began_at)
+        return replace(begun, told=told, last_said=told, unanswered_since=begun.began_at)
 
 
 def _begun(alert: Alert) -> Conversation:
     began_at = alert.since if alert.fired_at is None else alert.fired_at
     return Conversation(key=alert.key, dedup_key=dedup_key(alert), began_at=began_at, alert=alert)
+
+
+def _firing(standing: Iterable[Alert]) -> dict[Key, Alert]:
+    return {alert.key: alert for alert in standing if alert.state is State.FIRING}
