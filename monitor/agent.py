@@ -25,6 +25,7 @@ from monitor.history import History
 from monitor.metrics import AgentMetrics
 from monitor.notify import NOTIFIERS
 from monitor.notify.alertmanager import Alertmanager
+from monitor.notify.facts import FactBook, Facts
 from monitor.notify.outbox import Outbox
 from monitor.notify.resend import Resend
 from monitor.objectives import Objectives
@@ -68,9 +69,12 @@ class Agent:
             metrics=self.metrics,
             clock=clock,
             conditions={target.name: Condition() for target in config.targets},
+            facts=FactBook(config.links),
         )
         self._resends = [
-            Resend(each, partial(self.cycle.dispatch.fires_at, each.name), objectives, self.metrics)
+            Resend(
+                each, partial(self.cycle.dispatch.fires_at, each.name), objectives, self.metrics, self._facts
+            )
             for each in self._notifiers.values()
             if isinstance(each, Alertmanager)
         ]
@@ -124,6 +128,9 @@ class Agent:
                 self._memory.of(target).remember(at, [sample])
                 failures = self.cycle.conditions[target].failures
                 failures[check] = 0 if success else failures.get(check, 0) + 1
+
+    def _facts(self, alert: Alert) -> Facts:
+        return self.cycle.facts.about(alert, self._clock())
 
     def _standing(self) -> list[Alert]:
         return list(self.cycle.alerting.alerts.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +16,6 @@ from monitor.fields import (
     BaseUrl,
     Database,
     Headers,
-    HttpUrl,
     Interval,
     Listen,
     Name,
@@ -24,20 +23,19 @@ from monitor.fields import (
     Pattern,
     Probe,
     Proxy,
-    Resend,
     Statuses,
     Timeout,
     UrlPath,
 )
 from monitor.hours import Hours
+from monitor.links import NO_LINKS, Links
 from monitor.maintenance import Window
-from monitor.mistakes import did_you_mean, known_keys
+from monitor.mistakes import did_you_mean, keys_of, known_keys
 from monitor.objectives import Severity
 from monitor.quantity import format_duration
 from monitor.yamlfile import Document, Loc, load_yaml
 
 DEFAULT_TIMEOUT = 10.0
-DEFAULT_RESEND = 30.0
 LONGEST_BODY = 64 * 1_048_576
 MOST_SHORTENED = 10_000
 DEFAULT_DATABASE = sa.make_url("sqlite:///paciolus-monitor.db")
@@ -67,15 +65,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class NotifierConfig:
-    """`url` often is a secret by itself, and empty for kinds that have none; `timeout` is in seconds."""
+    """`options` are what the class of its kind `takes`; `timeout` is in seconds."""
 
     name: str
     kind: str
-    url: str = field(repr=False)
+    options: Any
     timeout: float
     severities: tuple[Severity, ...]
-    resend: float = DEFAULT_RESEND
-    """Seconds after which an Alertmanager hears again what fires."""
     hours: Hours | None = None
     """Outside of them, what can wait waits; None: always open."""
     remind_every: float | None = None
@@ -98,6 +94,7 @@ class Config:
     shorten_windows: float
     path: Path
     maintenance: tuple[Window, ...] = ()
+    links: Links = NO_LINKS
 
     @property
     def listen(self) -> str:
@@ -133,10 +130,14 @@ class _Target:
 @dataclass(frozen=True, slots=True)
 class _Notifier:
     kind: Notifier
-    url: HttpUrl | None = None
     timeout: Timeout = DEFAULT_TIMEOUT
     severities: Annotated[tuple[Severity, ...], Field(min_length=1)] = ("page", "ticket", "info")
-    resend: Resend | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    dashboards: BaseUrl | None = None
+    runbooks: BaseUrl | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +147,12 @@ class _File:
     listen: Listen = ("127.0.0.1", 9464)
     database: Database = DEFAULT_DATABASE
     objectives: str | None = None
+    links: Annotated[_Links, known_keys(_Links)] = field(default_factory=lambda: _Links())
     shorten_windows: Annotated[float, Field(ge=1, le=MOST_SHORTENED)] = 1.0
 
 
 _FILE: TypeAdapter[_File] = TypeAdapter(Annotated[_File, known_keys(_File)])
 _TARGET: TypeAdapter[_Target] = TypeAdapter(Annotated[_Target, known_keys(_Target)])
-_NOTIFIER: TypeAdapter[_Notifier] = TypeAdapter(Annotated[_Notifier, known_keys(_Notifier)])
 
 
 def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -175,6 +176,7 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         objectives=objectives,
         shorten_windows=file.shorten_windows,
         path=path,
+        links=Links(file.links.dashboards or "", file.links.runbooks or ""),
     )
 
 
@@ -244,21 +246,36 @@ def depending(name: str, depends_on: Mapping[str, Iterable[str]]) -> list[str]:
 
 def _notifiers(document: Document) -> Iterator[NotifierConfig]:
     from monitor.notify import NOTIFIERS  # imports this file
-    from monitor.notify.alertmanager import Alertmanager
 
+    of_kinds = {kind: keys_of(each.takes) for kind, each in NOTIFIERS.items()}
+    notifier: TypeAdapter[_Notifier] = TypeAdapter(
+        Annotated[_Notifier, known_keys(_Notifier, *frozenset().union(*of_kinds.values()))]
+    )
     for name, written in document.under("notify", dict).items():
         loc: Loc = ("notify", name)
-        shape = document.read(_NOTIFIER, written, loc)
-        if shape is None:
-            continue
-        if shape.url is not None and not NOTIFIERS[shape.kind].takes_url:
-            document.wrong((*loc, "url"), f"{_a(shape.kind)} notifier has no URL; remove it")
-        elif shape.url is None and NOTIFIERS[shape.kind].takes_url:
-            document.wrong((*loc, "url"), f"missing; {_a(shape.kind)} needs `url: …` here")
-        if shape.resend is not None and NOTIFIERS[shape.kind] is not Alertmanager:
-            document.wrong((*loc, "resend"), f"{_a(shape.kind)} notifier is told once; remove it")
-        resend = shape.resend or DEFAULT_RESEND
-        yield NotifierConfig(name, shape.kind, shape.url or "", shape.timeout, shape.severities, resend)
+        kind = str(written.get("kind")) if isinstance(written, dict) else ""
+        options = _options(kind, written, document, loc) if kind in NOTIFIERS else None
+        shape = document.read(notifier, written, loc)
+        if shape is not None and options is not None:
+            yield NotifierConfig(name, shape.kind, options, shape.timeout, shape.severities)
+
+
+def _options(kind: str, written: dict[str, Any], document: Document, loc: Loc) -> Any:
+    """What only this kind has; a key of another kind is a mistake of its own."""
+    from monitor.notify import NOTIFIERS  # imports this file
+
+    options, common = NOTIFIERS[kind].takes, keys_of(_Notifier)
+    others = frozenset[str]().union(*(keys_of(each.takes) for each in NOTIFIERS.values()))
+    foreign = written.keys() & (others - keys_of(options) - common)
+    for key in sorted(foreign):
+        document.wrong((*loc, key), f"{_a(kind)} notifier has no {key}; remove it")
+    annotated: Any = Annotated[options, known_keys(options, *common)]
+    adapter: TypeAdapter[Any] = TypeAdapter(annotated)
+    own = {key: value for key, value in written.items() if key not in foreign}
+    found = document.read(adapter, own, loc)
+    if found is not None and getattr(found, "ca_file", None):
+        return replace(found, ca_file=str(_existing(found.ca_file, document, (*loc, "ca_file"))))
+    return found
 
 
 def _a(kind: str) -> str:

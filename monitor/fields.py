@@ -5,17 +5,20 @@ Each function takes what the file holds and returns what the program uses, or ra
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, BeforeValidator, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+from sentry_sdk.utils import Dsn
 
 from monitor.mistakes import did_you_mean, shown
 from monitor.quantity import Seconds, format_duration
 
+_MAILBOX = re.compile(r"([\w .'-]+ <)?[!#-'*+./0-9=?A-Z^_`a-z{-~-]+@[A-Za-z0-9.-]+(?(1)>)", re.ASCII)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
 
@@ -127,6 +130,58 @@ def parse_database(written: object) -> sa.URL:
     return url
 
 
+def parse_secret(written: object) -> str:
+    """Says nothing of what is there."""
+    if not isinstance(written, str) or not re.fullmatch(r"[!-~]{1,500}", written):
+        raise ValueError("expected a key or password of up to 500 characters without spaces, such as ${KEY}")
+    return written
+
+
+def parse_secret_url(written: object) -> str:
+    """Says nothing of what is there: whoever knows the address may post to it."""
+    try:
+        return parse_http_url(written)
+    except ValueError:
+        raise ValueError("expected a URL such as https://hooks.slack.com/services/…") from None
+
+
+def parse_signing_secret(written: object) -> bytes:
+    """whsec_ and base64, as others write them; any other text counts as its bytes. At least 16 of them."""
+    text = parse_secret(written)
+    encoded = text.removeprefix("whsec_")
+    try:
+        secret = base64.b64decode(encoded, validate=True) if encoded != text else text.encode()
+    except ValueError:
+        secret = b""
+    if len(secret) < 16:
+        raise ValueError("expected a secret of at least 16 bytes: `openssl rand -hex 32` makes one")
+    return secret
+
+
+def parse_sentry_dsn(written: object) -> str:
+    """Says nothing of what is there."""
+    try:
+        return str(written) if Dsn(str(written)) else ""
+    except ValueError:
+        raise ValueError("expected a DSN such as https://KEY@o1.ingest.sentry.io/2") from None
+
+
+def parse_host(written: object) -> str:
+    if not isinstance(written, str) or not _HOST.fullmatch(written):
+        raise ValueError(f"expected the name or address of a server, got {shown(written)}")
+    return written
+
+
+def parse_mailbox(written: object) -> str:
+    """ASCII, as not every server takes more."""
+    if not isinstance(written, str) or not _MAILBOX.fullmatch(written):
+        raise ValueError(
+            f"expected an address such as oncall@example.com or Name <oncall@example.com>, "
+            f"got {shown(written)}"
+        )
+    return written
+
+
 def parse_probe(written: object) -> str:
     from monitor.probes import PROBES  # imports monitor.config, which imports this file
 
@@ -170,3 +225,10 @@ Database = Annotated[sa.URL, PlainValidator(parse_database)]
 Interval = Annotated[Seconds, _from_to(0.1, 86400)]
 Timeout = Annotated[Seconds, _from_to(0.01, 3600)]
 Resend = Annotated[Seconds, _from_to(0.1, 60)]
+Secret = Annotated[str, BeforeValidator(parse_secret)]
+SecretUrl = Annotated[str, BeforeValidator(parse_secret_url)]
+SigningSecret = Annotated[bytes, PlainValidator(parse_signing_secret)]
+SentryDsn = Annotated[str, BeforeValidator(parse_sentry_dsn)]
+Host = Annotated[str, BeforeValidator(parse_host)]
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+Mailbox = Annotated[str, BeforeValidator(parse_mailbox)]

@@ -86,7 +86,7 @@ def known_keys(kind: type[Any], *others: str) -> WrapValidator:
 
     A misspelt key is one mistake, not two: the key that was meant is not reported missing.
     """
-    known = {_key(field) for field in dataclasses.fields(kind)} | set(others)
+    known = keys_of(kind) | set(others)
 
     def check(value: Any, handler: Callable[[Any], Any]) -> Any:
         unknown = [key for key in value if key not in known] if isinstance(value, Mapping) else []
@@ -102,6 +102,11 @@ def known_keys(kind: type[Any], *others: str) -> WrapValidator:
         return made
 
     return WrapValidator(check)
+
+
+def keys_of(kind: type[Any]) -> frozenset[str]:
+    """As they stand in the file."""
+    return frozenset(_key(field) for field in dataclasses.fields(kind))
 
 
 def _key(field: dataclasses.Field[Any]) -> str:

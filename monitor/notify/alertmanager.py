@@ -17,11 +17,12 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
 from monitor.config import NotifierConfig
+from monitor.fields import HttpUrl, Resend
 from monitor.notify.alertmanager_api import AlertmanagerApi, Labels
 from monitor.notify.message import rfc3339
 
@@ -64,15 +65,24 @@ class Ended(NamedTuple):
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class AlertmanagerOptions:
+    """`resend`: seconds after which it hears again what fires."""
+
+    url: HttpUrl = field(repr=False)
+    resend: Resend = 30.0
+
+
 class Alertmanager:
-    takes_url: ClassVar[bool] = True
+    takes: ClassVar[type[Any]] = AlertmanagerOptions
 
     def __init__(
         self, config: NotifierConfig, clock: Callable[[], float] = time.time, lead: float = LEAD
     ) -> None:
-        self.name, self.severities, self.resend_every = config.name, config.severities, config.resend
-        self._clock, self._lead, self._seldom = clock, lead, SELDOM * config.resend
-        self._api = AlertmanagerApi(config.url, config.timeout)
+        options: AlertmanagerOptions = config.options
+        self.name, self.severities, self.resend_every = config.name, config.severities, options.resend
+        self._clock, self._lead, self._seldom = clock, lead, SELDOM * options.resend
+        self._api = AlertmanagerApi(options.url, config.timeout)
         self._one_at_a_time = asyncio.Lock()
         self._started = clock()
         self._told: dict[Labels, Told] = {}

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from monitor.config import NotifierConfig
+from monitor.notify.page import parse_page
 
 log = logging.getLogger("monitor.alerts")
 
 
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """None."""
+
+
 class Log:
-    takes_url: ClassVar[bool] = False
+    takes: ClassVar[type[Any]] = LogOptions
 
     def __init__(self, config: NotifierConfig) -> None:
-        self._name = config.name
+        """Nothing of it matters here."""
 
-    async def send(self, body: str, dedup_key: str) -> None:
-        message = json.loads(body)
-        said = message["commonAnnotations"]
-        severity = message["commonLabels"]["severity"]
+    async def send(self, body: str, dedup_key: str) -> str:
+        page = parse_page(body)
+        known = (page.note, page.phase, *(f"also wrong: {each}" for each in page.also), page.deploy)
+        beside = "".join(f". {each}" for each in known if each)
         log.warning(
-            "%s %s: %s. %s. Runbook: %s [%s]",
-            message["status"].upper(),
-            severity,
-            said["summary"],
-            said["reason"],
-            said["runbook"],
+            "%s %s: %s. %s%s. Runbook: %s [%s]",
+            page.kind.upper(),
+            page.severity,
+            page.summary,
+            page.reason,
+            beside,
+            page.runbook,
             dedup_key,
         )
+        return "logged"
 
     async def close(self) -> None:
         """Nothing is held open."""

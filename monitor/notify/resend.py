@@ -11,6 +11,7 @@ from monitor.alerting import Alert, State
 from monitor.metrics import AgentMetrics
 from monitor.notify.alertmanager import Alertmanager, Standing
 from monitor.notify.delivery import DeliveryError
+from monitor.notify.facts import Facts
 from monitor.notify.message import alert_body, dedup_key
 from monitor.objectives import Objectives
 
@@ -28,7 +29,9 @@ class Resend:
         alerts: Callable[[], Iterable[Alert]],
         objectives: Objectives,
         metrics: AgentMetrics,
+        facts: Callable[[Alert], Facts],
     ) -> None:
+        self._facts = facts
         self._notifier = notifier
         self._alerts = alerts
         self._objectives = objectives
@@ -59,7 +62,7 @@ class Resend:
     def _standing(self) -> list[Standing]:
         return [
             Standing(
-                alert_body(alert, self._objectives),
+                alert_body(alert, self._objectives, self._facts(alert)),
                 dedup_key(alert),
                 alert.last_broken,
                 good=alert.good_since is not None,

@@ -29,7 +29,7 @@ def receiver(
     return NotifierConfig(
         name,
         kind,
-        "",
+        None,
         5.0,
         severities,  # type: ignore[arg-type]
         remind_every=remind_every,

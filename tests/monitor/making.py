@@ -8,6 +8,7 @@ from typing import Any
 from exporters.http import Request
 from monitor.alerting import Alert, Key, State
 from monitor.config import CheckConfig, NotifierConfig, Target
+from monitor.notify import NOTIFIERS
 from monitor.objectives import NoData, Objective
 from monitor.quantity import parse_threshold
 from monitor.selector import parse_selector
@@ -57,4 +58,10 @@ def target(
 
 
 def notifier(name: str, *, url: str) -> NotifierConfig:
-    return NotifierConfig(name, "webhook", url, timeout=5.0, severities=("page", "ticket", "info"))
+    return notifier_of("webhook", name, url=url)
+
+
+def notifier_of(kind: str, name: str = "on-call", timeout: float = 5.0, **options: Any) -> NotifierConfig:
+    """Of any kind; `options` are its own keys."""
+    made = NOTIFIERS[kind].takes(**options)
+    return NotifierConfig(name, kind, made, timeout=timeout, severities=("page", "ticket", "info"))

@@ -33,7 +33,7 @@ from tests import alertmanager
 from tests.alertmanager import after
 from tests.conftest import StartProcess
 from tests.inbox import Inbox, run_inbox
-from tests.monitor.making import FIRING, notifier
+from tests.monitor.making import FIRING, notifier_of
 from tests.running import Agent as RunningAgent
 from tests.servers import eventually, free_port, wait_until
 
@@ -65,10 +65,12 @@ class Agent:
     metrics: AgentMetrics = field(default_factory=lambda: AgentMetrics(CollectorRegistry()))
 
     def __post_init__(self) -> None:
-        config = replace(notifier("am", url=self.url), resend=ROUND)
+        config = notifier_of("alertmanager", "am", url=self.url, resend=ROUND)
         self.notifier = Notifier(config, lead=LEAD)
         alerts = lambda: [self.alert] if self.alert else []  # noqa: E731
-        self.resend = Resend(self.notifier, alerts, OBJECTIVES, self.metrics)
+        self.resend = Resend(
+            self.notifier, alerts, OBJECTIVES, self.metrics, lambda alert: Facts(at=alert.last_broken)
+        )
 
     async def fire(self) -> None:
         now = time.time()

@@ -101,10 +101,10 @@ notify:
         PAGER="http://127.0.0.1:9/hook?key=hunter2",
     )
     on_call, log, am = config.notify
-    assert on_call.url == "http://127.0.0.1:9/hook?key=hunter2"
+    assert on_call.options.url == "http://127.0.0.1:9/hook?key=hunter2"
     assert (on_call.timeout, on_call.severities) == (3.0, ("page", "ticket"))
     assert log.severities == ("page", "ticket", "info")
-    assert (am.resend, on_call.resend) == (10.0, 30.0)
+    assert am.options.resend == 10.0
 
 
 def test_secrets_are_not_in_what_a_traceback_or_log_would_show(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -333,8 +333,6 @@ def test_pauses_double_up_to_a_limit() -> None:
 
 class Told:
     """A notifier that is a function."""
-
-    takes_url: ClassVar[bool] = False
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
