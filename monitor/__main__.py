@@ -27,6 +27,7 @@ from monitor.yamlfile import ConfigError, Mistake, load_yaml
 earlystop.all_imported()
 
 USAGE = 2
+SHORTEST_PASSWORD = 8
 DEFAULT_CONFIG = Path("monitor.yml")
 
 app = typer.Typer(
@@ -146,6 +147,24 @@ def heal(name: Annotated[str, typer.Argument(help="Which fault; without it: all.
     from monitor.demo import ask
 
     raise typer.Exit(ask("heal", name))
+
+
+web = typer.Typer(help="The agent's page.", no_args_is_help=True)
+app.add_typer(web, name="web")
+
+
+@web.command("hash-password")
+def hash_password() -> None:
+    """Asks for a password, or takes a line from a pipe, and prints the hash for web.users in monitor.yml."""
+    from argon2 import PasswordHasher
+
+    if sys.stdin.isatty():
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    if len(password) < SHORTEST_PASSWORD:
+        raise typer.BadParameter(f"expected at least {SHORTEST_PASSWORD} characters", param_hint="password")
+    typer.echo(PasswordHasher().hash(password))
 
 
 @app.command()

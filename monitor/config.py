@@ -33,6 +33,7 @@ from monitor.maintenance import Window
 from monitor.mistakes import did_you_mean, keys_of, known_keys
 from monitor.objectives import Severity
 from monitor.quantity import format_duration
+from monitor.webconfig import WebConfig
 from monitor.yamlfile import Document, Loc, load_yaml
 
 DEFAULT_TIMEOUT = 10.0
@@ -95,6 +96,7 @@ class Config:
     path: Path
     maintenance: tuple[Window, ...] = ()
     links: Links = NO_LINKS
+    web: WebConfig = field(default_factory=WebConfig)
 
     @property
     def listen(self) -> str:
@@ -149,6 +151,7 @@ class _File:
     objectives: str | None = None
     links: Annotated[_Links, known_keys(_Links)] = field(default_factory=lambda: _Links())
     shorten_windows: Annotated[float, Field(ge=1, le=MOST_SHORTENED)] = 1.0
+    web: Annotated[WebConfig, known_keys(WebConfig)] = field(default_factory=WebConfig)
 
 
 _FILE: TypeAdapter[_File] = TypeAdapter(Annotated[_File, known_keys(_File)])
@@ -176,7 +179,8 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         objectives=objectives,
         shorten_windows=file.shorten_windows,
         path=path,
-        links=Links(file.links.dashboards or "", file.links.runbooks or ""),
+        links=Links(file.links.dashboards or "", file.links.runbooks or "", file.web.url or ""),
+        web=file.web,
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import sentry_sdk
+from argon2 import PasswordHasher
 from typer.testing import CliRunner, Result
 
 from monitor.__main__ import app, main, start_sentry
@@ -98,3 +99,10 @@ def test_a_store_that_cannot_be_opened_is_said_in_one_line(
         main()
     assert ended.value.code == 2
     assert capsys.readouterr().err.splitlines()[-1] == "monitor.yml: database: file is not a database"
+
+
+def test_a_password_is_hashed_for_the_page() -> None:
+    made = CliRunner().invoke(app, ["web", "hash-password"], input="correct horse\n")
+    assert made.exit_code == 0
+    assert PasswordHasher().verify(made.output.strip(), "correct horse")
+    assert CliRunner().invoke(app, ["web", "hash-password"], input="short\n").exit_code == 2

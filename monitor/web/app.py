@@ -1,0 +1,45 @@
+"""Puts the port together: who may come in, machines' pages, people's pages, the API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from monitor.web import api, people
+from monitor.web.access import Guard
+from monitor.web.page import Page
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_web(page: Page) -> FastAPI:
+    web = FastAPI(
+        title="Paciolus Monitor",
+        description="What the agent knows. Times are seconds since the epoch, durations are seconds.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    web.add_middleware(Guard, config=page.config)
+    _for_machines(web, page)
+    web.include_router(api.routes(page))
+    web.include_router(people.routes(page), include_in_schema=False)
+    web.mount("/static", StaticFiles(directory=STATIC))
+    people.add_errors(web)
+    return web
+
+
+def _for_machines(web: FastAPI, page: Page) -> None:
+    @web.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(page.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @web.get("/-/healthy", include_in_schema=False)
+    async def healthy(response: Response) -> dict[str, Any]:
+        faults = page.faults()
+        response.status_code = 503 if faults else 200
+        return {"healthy": not faults, "faults": faults}

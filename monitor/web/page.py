@@ -1,0 +1,160 @@
+"""What the agent holds in mind, taken in one moment on its event loop, for everybody who reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from monitor.alerting import Alert
+from monitor.config import Config, Target
+from monitor.cycle import Cycle
+from monitor.judge import Reading, Verdict
+from monitor.metrics import AgentMetrics
+from monitor.probes import Outcome
+from monitor.quantity import format_duration
+from monitor.web.changes import Changes
+
+LATE_AFTER_INTERVALS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One target: what its checks brought last, how often each has failed in a row, and what that means."""
+
+    target: Target
+    outcomes: dict[str, Outcome]
+    failures: dict[str, int]
+    readings: tuple[Reading, ...]
+    last_good: dict[str, float]
+    """When each check last brought data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`now` in seconds since the epoch; nothing in here changes any more, so that a thread may read it."""
+
+    now: float
+    watched: tuple[Watched, ...]
+    alerts: tuple[Alert, ...]
+    faults: tuple[str, ...]
+    shortened: float
+
+    def of(self, name: str) -> Watched | None:
+        return next((each for each in self.watched if each.target.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    config: Config
+    cycle: Cycle
+    metrics: AgentMetrics
+    clock: Callable[[], float]
+    changes: Changes = field(default_factory=Changes)
+
+    def faults(self) -> list[str]:
+        """Why the agent is not working as it should; empty when it is."""
+        slowest = max(target.interval for target in self.config.targets)
+        since = self.clock() - self.metrics.last_cycle_at
+        if since > LATE_AFTER_INTERVALS * slowest:
+            return [f"no cycle has ended well for {since:.0f} s, the longest interval is {slowest:g} s"]
+        if since < -slowest:
+            return [f"the clock was set back by {-since:.0f} s, nothing is measured until it has caught up"]
+        return []
+
+    def snapshot(self) -> Snapshot:
+        now = self.clock()
+        return Snapshot(
+            now,
+            tuple(self._watched(target, now) for target in self.config.targets),
+            tuple(self.cycle.alerting.alerts.values()),
+            tuple(self.faults()),
+            self.config.shorten_windows,
+        )
+
+    def _watched(self, target: Target, now: float) -> Watched:
+        condition = self.cycle.conditions[target.name]
+        seen = ((check.name, self.cycle.memory.last_good(target.name, check.name)) for check in target.checks)
+        return Watched(
+            target,
+            dict(condition.outcomes),
+            dict(condition.failures),
+            tuple(_still_true(condition.readings, target, now)),
+            {check: at for check, at in seen if at is not None},
+        )
+
+    def status(self) -> dict[str, Any]:
+        """Targets, objectives and alerts as they stand; times in seconds since the epoch."""
+        return status(self.snapshot())
+
+
+def _still_true(readings: list[Reading], target: Target, now: float) -> Iterator[Reading]:
+    """What was good when the agent last looked says nothing once it has stopped looking."""
+    for reading in readings:
+        age = now - reading.at
+        if abs(age) <= LATE_AFTER_INTERVALS * target.interval:
+            yield reading
+        else:
+            why = f"not judged for {format_duration(abs(age))}: the agent does not get round to it"
+            yield replace(reading, verdict=Verdict.UNKNOWN, value=None, why=why, blind=True)
+
+
+def status(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "now": snapshot.now,
+        "windows_shortened": snapshot.shortened,
+        "faults": list(snapshot.faults),
+        "targets": [target_status(watched) for watched in snapshot.watched],
+        "objectives": [objective_status(reading) for each in snapshot.watched for reading in each.readings],
+        "alerts": [alert_status(alert) for alert in snapshot.alerts],
+    }
+
+
+def target_status(watched: Watched) -> dict[str, Any]:
+    return {
+        "name": watched.target.name,
+        "url": watched.target.url,
+        "interval": watched.target.interval,
+        "checks": [
+            {
+                "name": name,
+                "reason": str(outcome.reason),
+                "detail": outcome.detail,
+                "duration": outcome.result.duration,
+                "failures": watched.failures.get(name, 0),
+                "last_data_at": watched.last_good.get(name),
+            }
+            for name, outcome in watched.outcomes.items()
+        ],
+    }
+
+
+def objective_status(reading: Reading) -> dict[str, Any]:
+    objective = reading.objective
+    return {
+        "name": objective.name,
+        "title": objective.title,
+        "target": reading.target,
+        "severity": objective.severity,
+        "verdict": str(reading.verdict),
+        "value": reading.value if reading.value is not None and math.isfinite(reading.value) else None,
+        "value_text": reading.value_text,
+        "threshold": str(objective.breach),
+        "why": reading.why,
+        "at": reading.at,
+    }
+
+
+def alert_status(alert: Alert) -> dict[str, Any]:
+    return {
+        **alert.key._asdict(),
+        "state": str(alert.state),
+        "since": alert.since,
+        "severity": alert.severity,
+        "title": alert.title,
+        "value": alert.value,
+        "threshold": alert.threshold,
+        "reason": alert.reason,
+        "runbook": alert.runbook,
+    }

@@ -1,0 +1,249 @@
+"""Pages of agents in every state that somebody may look at, made of the agent's own parts, at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from exporters.http import Phases, Prober, Reason, Result
+from exporters.sample import Sample, labels
+from monitor.agent import retention
+from monitor.alerting import Alert, Alerting, Key, State
+from monitor.config import Config, Target
+from monitor.cycle import Condition, Cycle
+from monitor.dispatch import Dispatch
+from monitor.history import History
+from monitor.judge import Reading, Verdict
+from monitor.metrics import AgentMetrics
+from monitor.objectives import Objective, Objectives, load_objectives
+from monitor.probes import Outcome
+from monitor.quiet import Quiet
+from monitor.quietstore import QuietStore
+from monitor.recorder import Recorder
+from monitor.resources import resource
+from monitor.series import Memory
+from monitor.web import Page
+from monitor.webconfig import WebConfig
+from tests.monitor.making import target
+
+NOW = 1_795_748_700.0
+"""2026-11-27 03:05 UTC."""
+PASSWORD = "correct horse"
+HASHED = "$argon2id$v=19$m=8,t=1,p=1$Q74AAZ8FQone4EpxjcwBgg$sp1VzsbzO6y4bNpnj3rEfZ6tdHxinj3Hqg6asTWQ0Og"
+"""Of PASSWORD, cheaper than any that is meant in earnest."""
+TOKEN = "0123456789abcdef-token"
+OBJECTIVES = load_objectives(resource("alerts", "objectives.yml"))
+GOOD = {
+    "target-down": 0.0,
+    "health-latency": 0.041,
+    "latency-p95": 0.412,
+    "error-rate": 0.0007,
+    "pool-usage": 0.35,
+    "memory-usage": 0.52,
+    "failed-logins": 1.5,
+    "availability": 0.99981,
+}
+HOSTILE = '<script>alert("x")</script>\x1b[31mred\x1b[0m\u202e & "quoted" \x00 ' + "A" * 10_000
+
+
+@dataclass
+class World:
+    """`page` over conditions that the test changes."""
+
+    page: Page
+    history: History
+    quiet: Quiet
+    now: float = NOW
+
+    def clock(self) -> float:
+        return self.now
+
+
+def world(
+    folder: Path,
+    targets: Iterable[Target] | None = None,
+    *,
+    objectives: Objectives = OBJECTIVES,
+    web: WebConfig | None = None,
+) -> World:
+    """An agent that has just started: nothing was measured yet."""
+    made = World.__new__(World)
+    made.now = NOW
+    config = Config(
+        targets=tuple(targets or [target("api")]),
+        notify=(),
+        host="127.0.0.1",
+        port=9464,
+        database=f"sqlite:///{folder / 'agent.db'}",
+        objectives=None,
+        shorten_windows=1.0,
+        path=folder / "monitor.yml",
+        web=web or WebConfig(users={"ann": HASHED}, tokens=(TOKEN,)),
+    )
+    made.history = History(config.database)
+    made.history.create()
+    made.quiet = Quiet(QuietStore(made.history.engine), config)
+    metrics = AgentMetrics(CollectorRegistry())
+    cycle = Cycle(
+        config=config,
+        objectives=objectives,
+        prober=Prober(),
+        memory=Memory(retention(objectives)),
+        alerting=Alerting(),
+        dispatch=Dispatch(config, objectives, made.quiet),
+        recorder=Recorder(made.history, metrics, made.clock, lambda: None),
+        metrics=metrics,
+        clock=made.clock,
+        conditions={each.name: Condition() for each in config.targets},
+    )
+    metrics.cycle_ended(NOW)
+    made.page = Page(config, cycle, metrics, made.clock)
+    return made
+
+
+def measured(
+    made: World,
+    name: str,
+    values: Mapping[str, float | None] | None = None,
+    *,
+    failing: str = "",
+    at: float = NOW - 4,
+) -> None:
+    """One target has been judged good, but for `values` (None: unknown). `failing`: the detail of /health."""
+    cycle = made.page.cycle
+    condition = cycle.conditions[name]
+    for check in ("health", "metrics"):
+        condition.outcomes[check] = outcome(check, failing if check == "health" else "")
+        condition.failures[check] = 12 if failing and check == "health" else 0
+        last = at - 360 if failing and check == "health" else at
+        cycle.memory.remember(
+            name, check, last, [Sample("probe_success", labels(target=name, check=check), 1.0)]
+        )
+    given = {**GOOD, **(values or {})}
+    condition.readings = [
+        reading(each, name, given.get(each.name, 0.0), at)
+        for each in cycle.objectives
+        if each.check in ("health", "metrics")
+    ]
+
+
+def outcome(check: str, failing: str = "") -> Outcome:
+    if failing:
+        phases = Phases(dns=0.002, connect=0.004, first_byte=9.994)
+        result = Result(Reason.TIMEOUT, failing, phases=phases, duration=10.0)
+        return Outcome(check, Reason.TIMEOUT, failing, result, [])
+    phases = Phases(dns=0.001, connect=0.004, tls=0.011, first_byte=0.022, transfer=0.003)
+    result = Result(None, "200 OK, 15 bytes", 200, phases, 0.041)
+    return Outcome(check, "ok", "200 OK, 15 bytes", result, [])
+
+
+def reading(objective: Objective, name: str, value: float | None, at: float, why: str = "") -> Reading:
+    if value is None:
+        said = why or "too little to judge: 3 requests in the last 5 min, at least 20 needed"
+        return Reading(objective, name, at, Verdict.UNKNOWN, None, said, blind="brought" in said)
+    verdict = Verdict.BREACH if objective.breach.broken_by(value) else Verdict.OK
+    said = why or "64 of 904 requests in the last 5 min"
+    return Reading(objective, name, at, verdict, value, said)
+
+
+def alert(
+    name: str, where: str, value: str, *, state: State = State.FIRING, ago: float = 1440, why: str = ""
+) -> Alert:
+    objective = OBJECTIVES.by_name(name)
+    return Alert(
+        key=Key(name, where, objective.check),
+        state=state,
+        since=NOW - ago,
+        last_broken=NOW - 4,
+        severity=objective.severity,
+        title=objective.title,
+        value=value,
+        threshold=str(objective.breach),
+        reason=why or "64 of 904 requests in the last 5 min",
+        runbook=objective.runbook,
+        fired_at=NOW - ago + objective.for_ if state is State.FIRING else None,
+    )
+
+
+def stand(made: World, *alerts: Alert) -> None:
+    made.page.cycle.alerting.restore(alerts)
+    made.page.cycle.dispatch.restore([], alerts, made.now)
+
+
+def healthy(folder: Path, web: WebConfig | None = None) -> World:
+    made = world(folder, map(target, ("api", "db", "web")), web=web)
+    for name in ("api", "db", "web"):
+        measured(made, name)
+    return made
+
+
+def incident(folder: Path, web: WebConfig | None = None) -> World:
+    """The API fails and is slow, a database's pool fills up, the web page can't be judged."""
+    made = world(folder, map(target, ("api", "db", "web", "worker")), web=web)
+    measured(made, "api", {"error-rate": 0.0708, "latency-p95": 4.31})
+    measured(made, "db", {"pool-usage": 0.96})
+    measured(made, "web", failing="no answer within 10 s; connected after 4 ms, then silence")
+    measured(made, "worker", {"latency-p95": None, "error-rate": None})
+    blind = "the health check last brought data 6 min ago"
+    condition = made.page.cycle.conditions["web"]
+    condition.readings = [
+        replace(each, verdict=Verdict.UNKNOWN, value=None, why=blind, blind=True)
+        if each.objective.check == "health" and each.objective.name != "target-down"
+        else each
+        for each in condition.readings
+    ]
+    stand(
+        made,
+        alert("error-rate", "api", "7.08 %"),
+        alert("latency-p95", "api", "4.31 s", ago=900, why="904 requests in the last 5 min"),
+        alert(
+            "pool-usage", "db", "96 %", state=State.PENDING, ago=120, why="48 of 50 in use in the last 1 min"
+        ),
+    )
+    return made
+
+
+def without_data(folder: Path) -> World:
+    return world(folder, map(target, ("api", "db")))
+
+
+def forty(folder: Path) -> World:
+    names = [f"service-{number:02}" for number in range(40)]
+    made = world(folder, map(target, names))
+    for number, name in enumerate(names):
+        measured(made, name, {"error-rate": None} if number % 9 == 4 else None)
+    measured(made, names[17], {"error-rate": 0.31})
+    stand(made, alert("error-rate", names[17], "31 %"))
+    return made
+
+
+def long_names(folder: Path) -> World:
+    names = [f"{'a-very-long-name-' * 3}{end}"[:62] for end in ("eu-central-1a", "us")]
+    names = [f"{number}{name}"[:63] for number, name in enumerate(names)]
+    made = world(folder, map(target, names))
+    measured(made, names[0], failing=HOSTILE)
+    measured(made, names[1])
+    stand(made, alert("target-down", names[0], "12", why=f"timeout: {HOSTILE}"))
+    return made
+
+
+def faulty(folder: Path) -> World:
+    """The agent stopped measuring ten minutes ago; what it saw last was good."""
+    made = healthy(folder)
+    for name in ("api", "db", "web"):
+        measured(made, name, at=NOW - 600)
+    made.page.metrics.cycle_ended(NOW - 600)
+    return made
+
+
+SCENES = {
+    "healthy": healthy,
+    "incident": incident,
+    "without-data": without_data,
+    "forty": forty,
+    "long-names": long_names,
+    "faulty": faulty,
+}
