@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
+from itertools import groupby
 
 from monitor.conversations import Kind
-from monitor.notify.page import PageContent
+from monitor.notify.page import FIRST, Answer, PageContent
 
 PAGE = """\
 <!doctype html>
@@ -22,10 +23,10 @@ main {{ max-width: 600px; margin: 0 auto }}
 .page {{ background: #b3261e }} .ticket {{ background: #8a5300 }} .info {{ background: #0b57a4 }}
 .resolved {{ background: #1e6b2e }} .acknowledged {{ background: #57606a }}
 h1 {{ margin: 10px 0 4px; font-size: 20px; line-height: 1.3; overflow-wrap: anywhere }}
-.value {{ margin: 0 0 12px; font-size: 18px; overflow-wrap: anywhere }}
 dl {{ margin: 0 }}
 dt {{ margin-top: 10px; color: #57606a; font-size: 13px }}
 dd {{ margin: 0; overflow-wrap: anywhere }}
+dd + dd {{ margin-top: 4px }}
 .first {{ margin-top: 16px; padding: 10px 12px; border-left: 4px solid #0b57a4; background: #eef4fb }}
 .first dt {{ margin: 0 }}
 .links {{ margin: 16px 0 }}
@@ -62,18 +63,18 @@ def as_html(page: PageContent) -> str:
 
 
 def _parts(page: PageContent) -> Iterator[str]:
-    rows, first = [], ""
-    for label, text in page.answers:
-        row = f"<dt>{escape(label)}</dt><dd>{escape(text)}</dd>"
-        if label == "Do first":
-            first = f'<dl class="first">{row}</dl>'
-        else:
-            rows.append(row)
-    yield f"<dl>{''.join(rows)}</dl>"
-    yield first
+    answers = list(page.answers)
+    yield f"<dl>{''.join(_rows(each for each in answers if each.label not in ('Value', FIRST)))}</dl>"
+    if first := [each for each in answers if each.label == FIRST]:
+        yield f'<dl class="first">{"".join(_rows(first))}</dl>'
     if links := [f'<a href="{escape(address)}">{label}</a>' for label, address in page.links]:
         yield f'<p class="links">{"".join(links)}</p>'
     yield from (f'<p class="small">{each}</p>' for each in _small_print(page))
+
+
+def _rows(answers: Iterable[Answer]) -> Iterator[str]:
+    for label, group in groupby(answers, key=lambda answer: answer.label):
+        yield f"<dt>{escape(label)}</dt>" + "".join(f"<dd>{escape(text)}</dd>" for _, text in group)
 
 
 def _small_print(page: PageContent) -> Iterator[str]:

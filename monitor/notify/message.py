@@ -26,6 +26,7 @@ from monitor.words import description, nobody_knows
 NEVER = "0001-01-01T00:00:00Z"
 LONGEST = 2000
 """Characters of one annotation: Alertmanager and the outbox keep all of them."""
+LONGEST_STEP = 400
 BEFORE, AFTER = 1800.0, 600.0
 """Seconds that a dashboard shows before an alert began and after it ended."""
 
@@ -122,11 +123,18 @@ def _facts(alert: Alert, facts: Facts, kind: Kind, panel: str) -> Iterator[tuple
     yield "also", "\n".join(facts.also)
     yield "deploy", facts.deploy
     yield "note", facts.note
-    yield "first_step", shortened(first_step(alert.runbook), 400)
+    yield (
+        "first_step",
+        shortened(first_step(alert.runbook), LONGEST_STEP) if kind is not Kind.RESOLVED else "",
+    )
     yield "runbook_link", _runbook_link(alert.runbook, facts.links)
     yield "dashboard_link", _dashboard_link(alert, panel, kind, facts.links)
-    yield "silence", silence_command(alert)
-    yield "silence_link", f"{facts.links.page}/targets/{alert.key.target}#silence" if facts.links.page else ""
+    if kind is not Kind.RESOLVED:
+        yield "silence", silence_command(alert)
+        yield (
+            "silence_link",
+            f"{facts.links.page}/targets/{alert.key.target}#silence" if facts.links.page else "",
+        )
 
 
 def silence_command(alert: Alert) -> str:

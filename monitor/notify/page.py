@@ -12,6 +12,7 @@ from monitor.conversations import Kind
 from monitor.quantity import format_duration
 
 SHORTENED = "…"
+FIRST = "Do first"
 
 
 class Answer(NamedTuple):
@@ -84,12 +85,12 @@ class PageContent:
             ("Note", self.note),
             ("Value", f"{self.value}{limit}"),
             ("Since", f"{moment(self.since, self.at)}, {'lasted' if self.ended else 'for'} {self.lasted}"),
-            ("Why", self.reason),
+            ("Why" if self.firing else "Now", self.reason),
             ("Slowest phase", self.phase),
             ("Last good", self.last_good),
             *(("Also wrong", each) for each in self.also),
             ("Deploy", self.deploy),
-            ("Do first", self.first_step if self.firing else ""),
+            (FIRST, self.first_step if self.firing else ""),
         )
         return (Answer(label, text) for label, text in said if text)
 
@@ -133,7 +134,10 @@ def _content(
 def as_text(page: PageContent) -> str:
     """The page as plain text: e-mail, and whatever shows text alone."""
     lines = [page.headline, ""]
-    lines += [f"{answer.label + ':':15}{answer.text}" for answer in page.answers]
+    label = ""
+    for answer in page.answers:
+        lines.append(f"{'' if answer.label == label else answer.label + ':':15}{answer.text}")
+        label = answer.label
     lines += ["", *_where(page)]
     if page.description:
         lines += ["", page.description]

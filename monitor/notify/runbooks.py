@@ -10,6 +10,7 @@ from monitor.resources import resource
 _FIRST = re.compile(
     r"^## Now\s+(?:1\. |- )?(.+?)(?=\n(?:\d+\. |- |## |\n(?! ))|\Z)", re.MULTILINE | re.DOTALL
 )
+_MARKUP = str.maketrans("", "", "*`")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
@@ -22,4 +23,4 @@ def first_step(runbook: str) -> str:
         found = _FIRST.search(resource(runbook).read_text())
     except (OSError, ValueError):
         return ""
-    return _LINK.sub(r"\1", " ".join(found[1].split())).replace("**", "") if found else ""
+    return _LINK.sub(r"\1", " ".join(found[1].split())).translate(_MARKUP) if found else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, ClassVar
 
 from monitor.config import NotifierConfig
@@ -17,6 +18,7 @@ from monitor.notify.page import Answer, PageContent, parse_page, shortened
 from monitor.notify.posting import Poster
 
 LONGEST_ANSWER, LONGEST_FIELD, LONGEST_URL = 550, 350, 3000
+LONGEST_SECTION = 3000
 """Characters before they are escaped, which makes five of one."""
 SHORT = ("Value", "Since", "Last good", "Slowest phase", "Deploy", "Note")
 COLOURS = {Kind.RESOLVED: "#2e7d32", Kind.ACKNOWLEDGED: "#5f6368", "page": "#c62828", "ticket": "#b26a00"}
@@ -58,13 +60,20 @@ def _blocks(page: PageContent, dedup_key: str) -> Iterator[dict[str, Any]]:
     answers = list(page.answers)
     fields = [_field(each, page) for each in answers if each.label in SHORT]
     yield {"type": "section", "fields": fields[:10]}
-    for each in answers:
-        if each.label not in SHORT:
-            said = escaped(shortened(each.text, LONGEST_ANSWER))
-            yield {"type": "section", "text": _mrkdwn(f"*{each.label}:* {said}")}
+    for label, group in groupby(answers, key=lambda answer: answer.label):
+        if label not in SHORT:
+            said = [f"*{label}*", *(escaped(shortened(each.text, LONGEST_ANSWER)) for each in group)]
+            yield {"type": "section", "text": _mrkdwn(_fitting(said))}
     if buttons := [_button(each) for each in page.links if len(each.text) <= LONGEST_URL]:
         yield {"type": "actions", "elements": buttons}
     yield {"type": "context", "elements": [_mrkdwn(escaped(each)) for each in _small_print(page, dedup_key)]}
+
+
+def _fitting(lines: list[str]) -> str:
+    """Whole lines only: a cut could leave half of an escaped character."""
+    while len(text := "\n".join(lines)) > LONGEST_SECTION:
+        lines = lines[:-1]
+    return text
 
 
 def _field(answer: Answer, page: PageContent) -> dict[str, Any]:

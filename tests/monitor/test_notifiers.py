@@ -203,9 +203,9 @@ async def test_slack_shows_what_one_asks_at_night(slack: Service) -> None:
     assert fired["text"] == f"*FIRING* {title}: 7.1 % (alert when above 5 %)"
     blocks = fired["attachments"][0]["blocks"]
     text = json.dumps(blocks, ensure_ascii=False)
-    assert "*Why:* &lt;b&gt; &amp; co" in text
+    assert "*Why*\\n&lt;b&gt; &amp; co" in text
     assert "<!date^100^{date_short_pretty} {time_secs}|00:01:40 UTC, for 6 min> (6 min)" in text
-    assert "*Also wrong:* Database pool in use: 96 % (alert when above 80 %)" in text
+    assert "*Also wrong*\\nDatabase pool in use: 96 % (alert when above 80 %)" in text
     assert [each["text"]["text"] for each in blocks[-2]["elements"]] == ["Runbook", "Dashboard", "Silence"]
     assert resolved["attachments"][0]["color"] != fired["attachments"][0]["color"]
     await notifier.close()

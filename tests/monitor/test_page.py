@@ -74,7 +74,7 @@ def test_what_is_over_says_how_long_it_was_and_nothing_of_what_to_do() -> None:
     assert not resolved.firing
     assert resolved.ended == 300.0
     labels = [answer.label for answer in resolved.answers]
-    assert labels == ["Note", "Value", "Since", "Why", "Also wrong", "Deploy"]
+    assert labels == ["Note", "Value", "Since", "Now", "Also wrong", "Deploy"]
     assert "Since:         00:01:40 UTC, lasted 3 min 20 s" in as_text(resolved)
     assert resolved.dashboard.endswith("from=-1699750&to=900000")
 
