@@ -17,9 +17,11 @@ from prometheus_client import CollectorRegistry
 from exporters.http import Prober
 from exporters.process import watch_process
 from exporters.sample import Sample, labels
+from monitor import deploys
 from monitor.alerting import NO_DATA, Alert, Alerting
 from monitor.config import Config
 from monitor.cycle import Condition, Cycle
+from monitor.deploys import BUILD_INFO
 from monitor.dispatch import Dispatch
 from monitor.history import History
 from monitor.metrics import AgentMetrics
@@ -122,6 +124,7 @@ class Agent:
         )
         self.quiet.refresh(self._clock())
         self.cycle.dispatch.restore(self._history.conversations(), self._standing(), self._clock())
+        self.cycle.facts.deploys.restore(deploys.stored(self._history.engine), self._clock())
         for target, check, at, success in self._history.successes(since):
             if (target, check) in known:
                 sample = Sample("probe_success", labels(target=target, check=check), float(success))
@@ -165,8 +168,11 @@ class Agent:
 
 
 def retention(objectives: Objectives) -> dict[str, float]:
-    """Seconds for which each metric is remembered: the longest window of any objective that reads it."""
-    longest: dict[str, float] = {}
+    """Seconds for which each metric is remembered: the longest window of any objective that reads it.
+
+    Of app_build_info, which deploys are seen from, the last sample.
+    """
+    longest = {BUILD_INFO: 0.0}
     for objective in objectives:
         for selector in objective.sli.reads:
             longest[selector.name] = max(longest.get(selector.name, 0.0), objective.window)

@@ -99,6 +99,8 @@ class Cycle:
     ) -> None:
         """All that the cycle leaves behind goes to the store in one piece, what is to be sent included."""
         standing = self.alerting.of(target.name)
+        samples = (sample for outcome in outcomes for sample in outcome.samples)
+        deployed = self.facts.deploys.observe(target.name, samples, now)
         self.metrics.alerted(target.name, standing)
         for alert in changed:
             log.info("%s %s", alert.state.upper(), summary(alert))
@@ -114,6 +116,7 @@ class Cycle:
             target=target.name,
             messages=tuple(self._messages(decision, now)),
             conversations=decision.conversations,
+            deploys=deployed,
         )
         self.recorder.add(entry)
 

@@ -36,6 +36,18 @@ class Queued(NamedTuple):
     attempts: int
 
 
+class Deploy(NamedTuple):
+    """A version that a target was first seen with at that time (again, after a roll-back)."""
+
+    at: float
+    target: str
+    version: str
+    commit: str
+    branch: str
+    before: str
+    """The version that it replaced; "" for the first one that is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What one cycle leaves behind."""
@@ -49,3 +61,4 @@ class Entry:
     messages: tuple[Message, ...]
     conversations: tuple[Conversation, ...] = ()
     """Those that are not as they were."""
+    deploys: tuple[Deploy, ...] = ()

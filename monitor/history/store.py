@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from monitor.alerting import Alert, Key, State
 from monitor.conversations import Conversation, as_json, from_json
 from monitor.history.rows import Entry, Queued
-from monitor.history.tables import alerts, conversations, outbox, probe_results, schema, transitions
+from monitor.history.tables import alerts, conversations, deploys, outbox, probe_results, schema, transitions
 
 KEEP_RESULTS = 31 * 86400.0
 KEEP_TRANSITIONS = 400 * 86400.0
@@ -140,6 +140,7 @@ class History:
         with self._engine.begin() as connection:
             connection.execute(probe_results.delete().where(probe_results.c.at < now - KEEP_RESULTS))
             connection.execute(transitions.delete().where(transitions.c.at < now - KEEP_TRANSITIONS))
+            connection.execute(deploys.delete().where(deploys.c.at < now - KEEP_TRANSITIONS))
             ended = conversations.c.ended_at
             connection.execute(conversations.delete().where(ended < now - KEEP_CONVERSATIONS))
             connection.execute(outbox.delete().where(outbox.c.ended_at < now - KEEP_TRANSITIONS))
@@ -159,6 +160,9 @@ def _record(connection: sa.Connection, entry: Entry) -> None:
     for alert in entry.changed:
         values = {"at": entry.at, "state": str(alert.state), "alert": _json(alert)}
         connection.execute(transitions.insert().values(**values))
+    for deploy in entry.deploys:
+        values = {name: _storable(text) for name, text in deploy._asdict().items() if name != "at"}
+        connection.execute(deploys.insert().values(at=deploy.at, **values))
     for conversation in entry.conversations:
         _replace(connection, conversation)
     for message in entry.messages:

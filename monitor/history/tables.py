@@ -38,6 +38,17 @@ conversations = sa.Table(
     sa.Column("ended_at", sa.Float),
     sa.Column("conversation", sa.Text, nullable=False),
 )
+deploys = sa.Table(
+    "deploys",
+    schema,
+    sa.Column("id", ROW_ID, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False, index=True),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("commit", sa.Text, nullable=False),
+    sa.Column("branch", sa.Text, nullable=False),
+    sa.Column("before", sa.Text, nullable=False),
+)
 transitions = sa.Table(
     "transitions",
     schema,

@@ -11,6 +11,8 @@ from dataclasses import astuple, dataclass, field, fields
 
 from exporters.http import Phases
 from monitor.alerting import NO_DATA, Alert
+from monitor.deploys import Deploys
+from monitor.history import Deploy
 from monitor.judge import Reading, Verdict
 from monitor.links import NO_LINKS, Links
 from monitor.notify.page import moment
@@ -56,8 +58,8 @@ class _Seen:
 
 
 class FactBook:
-    def __init__(self, links: Links = NO_LINKS) -> None:
-        self.links = links
+    def __init__(self, links: Links = NO_LINKS, deploys: Deploys | None = None) -> None:
+        self.links, self.deploys = links, deploys or Deploys()
         self._seen: dict[str, _Seen] = {}
 
     def observe(
@@ -87,6 +89,7 @@ class FactBook:
             phase=_slowest_phase(seen.outcomes.get(alert.key.check)),
             last_good=_last_good(seen, alert, now),
             also=tuple(_also(seen, alert))[:MOST_ALSO],
+            deploy=_deployed(self.deploys.latest(alert.key.target), alert, now),
             links=self.links,
         )
 
@@ -120,6 +123,17 @@ def _last_good(seen: _Seen, alert: Alert, now: float) -> str:
         return ""
     at, said = found
     return f"{said} at {moment(at, now)}, {format_duration(float(round(now - at)))} ago"
+
+
+def _deployed(deploy: Deploy | None, alert: Alert, now: float) -> str:
+    if deploy is None:
+        return ""
+    commit = f", commit {deploy.commit[:12]}" if deploy.commit else ""
+    if not deploy.before:
+        return f"{deploy.version}{commit}, no other is known"
+    apart = format_duration(float(round(abs(alert.since - deploy.at))))
+    when = f"{apart} {'before' if deploy.at <= alert.since else 'after'} it began"
+    return f"{deploy.version}{commit}, in place of {deploy.before}, since {moment(deploy.at, now)}, {when}"
 
 
 def _also(seen: _Seen, alert: Alert) -> Iterator[str]:
