@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -71,7 +72,7 @@ class Agent:
             metrics=self.metrics,
             clock=clock,
             conditions={target.name: Condition() for target in config.targets},
-            facts=FactBook(config.links),
+            facts=FactBook(replace(config.links, page=config.web.url or "")),
         )
         self._resends = [
             Resend(

@@ -11,6 +11,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any
 
 from monitor.alerting import NO_DATA, Alert, State
@@ -144,9 +145,12 @@ def silence_command(alert: Alert) -> str:
 
 
 def _runbook_link(runbook: str, links: Links) -> str:
+    """The agent's own page shows runbooks too."""
     if runbook.startswith(("https://", "http://")):
         return runbook
-    return f"{links.runbooks}/{runbook}" if links.runbooks else ""
+    if links.runbooks:
+        return f"{links.runbooks}/{runbook}"
+    return f"{links.page}/runbooks/{PurePosixPath(runbook).stem}" if links.page else ""
 
 
 def _dashboard_link(alert: Alert, panel: str, kind: Kind, links: Links) -> str:

@@ -69,6 +69,17 @@ def test_it_answers_what_one_asks_at_night() -> None:
     assert page().silence.startswith("paciolus-monitor silence add --target api --name error-rate --for 1h ")
 
 
+def test_the_agents_own_page_stands_in_for_grafana_and_for_the_repository() -> None:
+    alone = page(facts=replace(FULL, links=Links(page="https://monitor.test")))
+    assert [link.text for link in alone.links] == [
+        "https://monitor.test/runbooks/error-rate",
+        "https://monitor.test/targets/api",
+        "https://monitor.test/targets/api#silence",
+    ]
+    bare = page(facts=replace(FULL, links=Links()))
+    assert (list(bare.links), bare.runbook) == ([], "docs/runbooks/error-rate.md")
+
+
 def test_what_is_over_says_how_long_it_was_and_nothing_of_what_to_do() -> None:
     resolved = page(RESOLVED)
     assert not resolved.firing
