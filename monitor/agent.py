@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from exporters.http import Prober
 from exporters.process import watch_process
-from exporters.sample import Sample, labels
+from exporters.sample import labels
 from monitor import deploys
 from monitor.alerting import NO_DATA, Alert, Alerting
 from monitor.config import Config
@@ -126,12 +126,11 @@ class Agent:
         self.quiet.refresh(self._clock())
         self.cycle.dispatch.restore(self._history.conversations(), self._standing(), self._clock())
         self.cycle.facts.deploys.restore(deploys.stored(self._history.engine), self._clock())
-        for target, check, at, success in self._history.successes(since):
-            if (target, check) in known:
-                sample = Sample("probe_success", labels(target=target, check=check), float(success))
-                self._memory.of(target).remember(at, [sample])
-                failures = self.cycle.conditions[target].failures
-                failures[check] = 0 if success else failures.get(check, 0) + 1
+        for past in self._history.outcomes(since):
+            if (past.target, past.check) in known:
+                place = labels(target=past.target, check=past.check)
+                self._memory.of(past.target).restore("probe_success", place, past.times, past.values)
+                self.cycle.conditions[past.target].failures[past.check] = past.failures_in_a_row
 
     def _facts(self, alert: Alert) -> Facts:
         return self.cycle.facts.about(alert, self._clock())

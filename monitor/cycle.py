@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -117,6 +118,7 @@ class Cycle:
             messages=tuple(self._messages(decision, now)),
             conversations=decision.conversations,
             deploys=deployed,
+            readings=tuple(self.conditions[target.name].readings),
         )
         self.recorder.add(entry)
 
@@ -169,5 +171,13 @@ def _explained(reading: Reading, outcome: Outcome | None) -> Reading:
 def _row(target: Target, outcome: Outcome, now: float) -> ProbeRow:
     result = outcome.result
     return ProbeRow(
-        now, target.name, outcome.check, outcome.reason, outcome.detail[:500], result.duration, result.status
+        at=now,
+        target=target.name,
+        check=outcome.check,
+        reason=outcome.reason,
+        detail=outcome.detail[:500],
+        duration=result.duration,
+        status=result.status,
+        interval=target.interval,
+        phases=dataclasses.astuple(result.phases),
     )

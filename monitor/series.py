@@ -5,9 +5,10 @@ Only the series that an objective reads are kept, each for as long as the longes
 
 from __future__ import annotations
 
+import operator
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from exporters.sample import Labels, Sample
 from monitor.promql import Points
@@ -38,6 +39,16 @@ class Series:
         self._times.append(at)
         self._values.append(value)
         self._forget(at - self.retention)
+
+    def extend(self, times: Sequence[float], values: Sequence[float]) -> None:
+        """As `add` does it, for a month of samples at once."""
+        if self._times or not all(map(operator.lt, times, times[1:])):
+            for at, value in zip(times, values, strict=True):
+                self.add(at, value)
+        elif times:
+            self._times.extend(times)
+            self._values.extend(values)
+            self._forget(times[-1] - self.retention)
 
     def _forget(self, horizon: float) -> None:
         keep_from = max(self._first, len(self._times) - MAX_SAMPLES)
@@ -72,15 +83,24 @@ class TargetSeries:
 
     def remember(self, at: float, samples: Iterable[Sample]) -> None:
         for sample in samples:
-            if (kept := self._by_name.get(sample.name)) is None:
-                continue
-            series = kept.get(sample.labels)
-            if series is None:
-                if len(self) >= MAX_SERIES:
-                    self.refused += 1
-                    continue
-                series = kept[sample.labels] = Series(sample.labels, self._retention[sample.name])
-            series.add(at, sample.value)
+            if (series := self._series(sample.name, sample.labels)) is not None:
+                series.add(at, sample.value)
+
+    def restore(self, name: str, labels: Labels, times: Sequence[float], values: Sequence[float]) -> None:
+        """One series' past."""
+        if (series := self._series(name, labels)) is not None:
+            series.extend(times, values)
+
+    def _series(self, name: str, labels: Labels) -> Series | None:
+        if (kept := self._by_name.get(name)) is None:
+            return None
+        series = kept.get(labels)
+        if series is None:
+            if len(self) >= MAX_SERIES:
+                self.refused += 1
+                return None
+            series = kept[labels] = Series(labels, self._retention[name])
+        return series
 
     def select(self, selector: Selector) -> Iterator[Series]:
         for series in self._by_name.get(selector.name, {}).values():

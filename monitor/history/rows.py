@@ -7,9 +7,19 @@ from typing import NamedTuple
 
 from monitor.alerting import Alert
 from monitor.conversations import Conversation
+from monitor.judge import Reading
+
+OK = "ok"
+IGNORED = frozenset({"throttled", "stalled"})
+"""Reasons that say nothing about the target: it asked us to wait, or we stood still ourselves."""
+
+Phases = tuple[float, float, float, float, float]
+"""Seconds for dns, connect, tls, first_byte and transfer."""
 
 
 class ProbeRow(NamedTuple):
+    """`interval`: the seconds for which it speaks, until the target's next turn."""
+
     at: float
     target: str
     check: str
@@ -17,6 +27,8 @@ class ProbeRow(NamedTuple):
     detail: str
     duration: float
     status: int | None
+    interval: float = 60.0
+    phases: Phases = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 class Message(NamedTuple):
@@ -62,3 +74,4 @@ class Entry:
     conversations: tuple[Conversation, ...] = ()
     """Those that are not as they were."""
     deploys: tuple[Deploy, ...] = ()
+    readings: tuple[Reading, ...] = ()

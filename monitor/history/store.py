@@ -7,23 +7,26 @@ Every method blocks; the agent calls them from its storage thread.
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from monitor.alerting import Alert, Key, State
+from monitor.alerting import Alert, State
 from monitor.conversations import Conversation, as_json, from_json
+from monitor.history.incidents import add_changes, alert_json, alert_of
+from monitor.history.migrations import migrate
+from monitor.history.numbers import Numbers, named
+from monitor.history.pruning import prune
+from monitor.history.reading import Reader
 from monitor.history.rows import Entry, Queued
-from monitor.history.tables import alerts, conversations, deploys, outbox, probe_results, schema, transitions
+from monitor.history.tables import alerts, conversations, deploys, outbox, transitions
+from monitor.history.writing import Outcomes, learn, outcomes_since, storable
 
-KEEP_RESULTS = 31 * 86400.0
-KEEP_TRANSITIONS = 400 * 86400.0
-KEEP_CONVERSATIONS = 2 * 86400.0
-"""After their end: long enough to see that an alert flaps."""
 BUSY_TIMEOUT = 5.0
+WRITERS = 0x9AC1011
+"""The lock by which those that write to one PostgreSQL wait for each other."""
 
 
 class History:
@@ -35,6 +38,8 @@ class History:
         self._engine = sa.create_engine(where, **_engine_options(where))
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _sqlite_pragmas)
+        self._numbers = Numbers()
+        self.read = Reader(self._engine)
 
     @property
     def engine(self) -> sa.Engine:
@@ -42,20 +47,28 @@ class History:
         return self._engine
 
     def create(self) -> None:
-        schema.create_all(self._engine)
+        """Makes an empty store, or brings an older one to the present version.
+
+        Raises SQLAlchemyError: NewerStoreError for one that a later version of this program wrote.
+        """
+        with self._writing() as connection:
+            migrate(connection)
 
     def close(self) -> None:
         self._engine.dispose()
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Stores whole cycles in one transaction, or nothing and raises sqlalchemy.exc.SQLAlchemyError."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             for entry in entries:
                 _record(connection, entry)
+            numbers = self._numbers.look_up(connection, named(entries))
+            learn(connection, entries, numbers)
+        self._numbers.keep(numbers)
 
     def standing_alerts(self) -> list[Alert]:
         with self._engine.connect() as connection:
-            return [_alert(row.alert) for row in connection.execute(sa.select(alerts.c.alert))]
+            return [alert_of(row.alert) for row in connection.execute(sa.select(alerts.c.alert))]
 
     def conversations(self) -> list[Conversation]:
         """Those that go on, and those that ended lately."""
@@ -72,19 +85,21 @@ class History:
             .order_by(columns.at)
         )
         with self._engine.connect() as connection:
-            return [_alert(row.alert) for row in connection.execute(query)]
+            return [alert_of(row.alert) for row in connection.execute(query)]
 
     def successes(self, since: float) -> Iterator[tuple[str, str, float, bool]]:
-        """(target, check, at, success) of the probes since then, oldest first."""
-        columns = probe_results.c
-        query = (
-            sa.select(columns.target, columns.check, columns.at, columns.reason)
-            .where(columns.at >= since, columns.reason != "throttled")
-            .order_by(columns.at)
+        """(target, check, at, success) of the probes since then that say something, oldest first."""
+        found = sorted(
+            (at, each.target, each.check, value == 1)
+            for each in self.outcomes(since)
+            for at, value in zip(each.times, each.values, strict=True)
         )
-        with self._engine.connect().execution_options(yield_per=10_000) as connection:
-            for row in connection.execute(query):
-                yield row.target, row.check, row.at, row.reason == "ok"
+        return ((target, check, at, success) for at, target, check, success in found)
+
+    def outcomes(self, since: float) -> list[Outcomes]:
+        """When the probes of each check since then succeeded or failed."""
+        with self._engine.connect() as connection:
+            return list(outcomes_since(connection, since))
 
     def due(self, now: float, busy: Collection[str] = (), limit: int = 100) -> list[Queued]:
         """Messages to send now, but those for `busy` notifiers.
@@ -120,7 +135,7 @@ class History:
         self._update(message_id, state="delivered", ended_at=now, attempts=outbox.c.attempts + 1, error="")
 
     def postponed(self, message_id: int, due_at: float, error: str) -> None:
-        self._update(message_id, due_at=due_at, attempts=outbox.c.attempts + 1, error=_storable(error[:500]))
+        self._update(message_id, due_at=due_at, attempts=outbox.c.attempts + 1, error=storable(error[:500]))
 
     def given_up(self, message_id: int, now: float, error: str) -> None:
         self._update(
@@ -128,7 +143,7 @@ class History:
             state="dead",
             ended_at=now,
             attempts=outbox.c.attempts + 1,
-            error=_storable(error[:500]),
+            error=storable(error[:500]),
         )
 
     def waiting(self) -> int:
@@ -137,13 +152,18 @@ class History:
             return int(connection.execute(query).scalar_one())
 
     def prune(self, now: float) -> None:
+        """In many short transactions, so that cycles can be recorded in between."""
+        prune(self._writing, self._numbers, now)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        """A transaction that has the store to itself from its first statement on; readers go on reading."""
         with self._engine.begin() as connection:
-            connection.execute(probe_results.delete().where(probe_results.c.at < now - KEEP_RESULTS))
-            connection.execute(transitions.delete().where(transitions.c.at < now - KEEP_TRANSITIONS))
-            connection.execute(deploys.delete().where(deploys.c.at < now - KEEP_TRANSITIONS))
-            ended = conversations.c.ended_at
-            connection.execute(conversations.delete().where(ended < now - KEEP_CONVERSATIONS))
-            connection.execute(outbox.delete().where(outbox.c.ended_at < now - KEEP_TRANSITIONS))
+            if self._engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITERS)))
+            yield connection
 
     def _update(self, message_id: int, **values: Any) -> None:
         with self._engine.begin() as connection:
@@ -151,22 +171,22 @@ class History:
 
 
 def _record(connection: sa.Connection, entry: Entry) -> None:
-    if entry.probes:
-        rows = [{**row._asdict(), "detail": _storable(row.detail)} for row in entry.probes]
-        connection.execute(probe_results.insert(), rows)
     connection.execute(alerts.delete().where(alerts.c.target == entry.target))
     if entry.standing:
-        connection.execute(alerts.insert(), [_stored(alert) for alert in entry.standing])
+        connection.execute(
+            alerts.insert(), [{**alert.key._asdict(), "alert": alert_json(alert)} for alert in entry.standing]
+        )
     for alert in entry.changed:
-        values = {"at": entry.at, "state": str(alert.state), "alert": _json(alert)}
+        values = {"at": entry.at, "state": str(alert.state), "alert": alert_json(alert)}
         connection.execute(transitions.insert().values(**values))
     for deploy in entry.deploys:
-        values = {name: _storable(text) for name, text in deploy._asdict().items() if name != "at"}
+        values = {name: storable(text) for name, text in deploy._asdict().items() if name != "at"}
         connection.execute(deploys.insert().values(at=deploy.at, **values))
     for conversation in entry.conversations:
         _replace(connection, conversation)
+    add_changes(connection, entry.changed, {each.key: each.dedup_key for each in entry.conversations})
     for message in entry.messages:
-        values = {**message._asdict(), "body": _storable(message.body)}
+        values = {**message._asdict(), "body": storable(message.body)}
         values |= {"created_at": entry.at, "due_at": entry.at}
         connection.execute(outbox.insert().values(**values))
 
@@ -177,24 +197,6 @@ def _replace(connection: sa.Connection, conversation: Conversation) -> None:
     connection.execute(conversations.delete().where(*same))
     values = {"ended_at": conversation.ended_at, "conversation": as_json(conversation)}
     connection.execute(conversations.insert().values(**conversation.key._asdict(), **values))
-
-
-def _storable(text: str) -> str:
-    """What a target said may hold characters (NUL, halves of surrogate pairs) that no database takes."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
-
-
-def _stored(alert: Alert) -> dict[str, str]:
-    return {**alert.key._asdict(), "alert": _json(alert)}
-
-
-def _json(alert: Alert) -> str:
-    return json.dumps(dataclasses.asdict(alert))
-
-
-def _alert(text: str) -> Alert:
-    fields = json.loads(text)
-    return Alert(**{**fields, "key": Key(*fields["key"]), "state": State(fields["state"])})
 
 
 def _engine_options(url: sa.URL) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,38 +15,9 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from monitor import history
 from monitor.alerting import Key, State
-from monitor.history import Entry, History, Message, ProbeRow
+from monitor.history import History
+from tests.monitor.history.making import entry, message, probe
 from tests.monitor.making import FIRING
-
-
-def probe(at: float, reason: str = "ok", **changes: object) -> ProbeRow:
-    row = ProbeRow(at, "api", "health", reason, "200 OK", 0.012, 200)
-    return row._replace(**changes)  # type: ignore[arg-type]
-
-
-def entry(at: float = 100.0, **changes: object) -> Entry:
-    made = Entry(at=at, probes=(probe(at),), changed=(), standing=(), target="api", messages=())
-    return replace(made, **changes)  # type: ignore[arg-type]
-
-
-def message(body: str = "{}", key: str = "key", notifier: str = "on-call") -> Message:
-    return Message(notifier, key, body)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'history.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[History]:
-    made = History(url)
-    made.create()
-    yield made
-    made.close()
 
 
 def rows(store: History, table: sa.Table) -> int:
