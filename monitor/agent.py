@@ -90,7 +90,7 @@ class Agent:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        page = Page(self._config, self.cycle, self.metrics, self._clock)
+        page = Page(self._config, self.cycle, self.metrics, self._clock, self.quiet)
         tasks = [
             asyncio.create_task(self._recorder.run(), name="recorder"),
             asyncio.create_task(self._outbox.run(), name="outbox"),

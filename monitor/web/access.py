@@ -39,10 +39,10 @@ SIGN_IN = "/sign-in"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`name` is None for whoever reads on this machine; `ambient`: a browser adds the credentials itself."""
+    """`name` is None for whoever has not signed in; `inside`: may read everything."""
 
     name: str | None = None
-    ambient: bool = False
+    inside: bool = True
 
 
 class Guard:
@@ -70,8 +70,9 @@ class Guard:
         writes = scope["method"] not in READING or scope["path"] == SIGN_IN
         written = headers.get("authorization")
         if written is None:
-            if not writes and (self._open(scope["path"]) or self._from_here(scope, headers)):
-                return Caller()
+            inside = self._from_here(scope, headers)
+            if not writes and (inside or self._open(scope["path"])):
+                return Caller(inside=inside)
             return self._unknown("who are you?")
         try:
             name = await self._credentials.name(written, _peer(scope))
@@ -84,7 +85,7 @@ class Guard:
             )
         if name is None:
             return self._unknown("wrong name, password or token")
-        return Caller(name, ambient=written[:6].lower() == "basic ")
+        return Caller(name)
 
     def _open(self, path: str) -> bool:
         if path in ("/metrics", "/-/healthy"):

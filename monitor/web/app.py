@@ -9,8 +9,11 @@ from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from monitor.web import api, people
+from monitor.web import api, badges, people, posting
 from monitor.web.access import Guard
+from monitor.web.actions import Actions
+from monitor.web.drawing import Drawing
+from monitor.web.forms import Forms
 from monitor.web.page import Page
 
 STATIC = Path(__file__).parent / "static"
@@ -24,12 +27,19 @@ def create_web(page: Page) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
+    forms, actions = Forms(), Actions(page)
+    drawing = Drawing(page, forms, posting.SAID)
     web.add_middleware(Guard, config=page.config)
     _for_machines(web, page)
     web.include_router(api.routes(page))
-    web.include_router(people.routes(page), include_in_schema=False)
+    web.include_router(api.changes(page, actions))
+    web.include_router(people.routes(page, drawing), include_in_schema=False)
+    web.include_router(
+        posting.routes(posting.Posting(page, drawing, forms), actions), include_in_schema=False
+    )
+    web.include_router(badges.routes(page), include_in_schema=False)
     web.mount("/static", StaticFiles(directory=STATIC))
-    people.add_errors(web)
+    people.add_errors(web, drawing)
     return web
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitor.quantity import Threshold
+from exporters.http import Phases
+from monitor.quantity import Threshold, format_duration
+from monitor.words import PHASES
 
 WIDTH = 100.0
 
@@ -38,6 +40,33 @@ def meter(limit: Threshold, value: float | None) -> Meter | None:
 def _scale(limit: Threshold) -> tuple[float, float]:
     if limit.unit == "ratio" and limit.value > 0.5:
         return (0.0, 1.0) if limit.high_is_bad else (1 - 4 * (1 - limit.value), 1.0)
-    if limit.value > 0:
-        return 0.0, 2 * limit.value
-    return 2 * limit.value - 1, 1.0
+    if limit.value >= 0:
+        return 0.0, 2 * limit.value or 1.0
+    return 2 * limit.value, 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """`start` and `width` on a scale of 0 to 100."""
+
+    name: str
+    took: str
+    start: float
+    width: float
+
+
+def phases(measured: Phases) -> tuple[Phase, ...]:
+    """One after the other; none when nothing was measured."""
+    lengths = {name: max(0.0, getattr(measured, name)) for name in PHASES}
+    whole = sum(lengths.values())
+    made, start = [], 0.0
+    for name, length in lengths.items():
+        if length:
+            shown = Phase(PHASES[name], format_duration(length), _share(start, whole), _share(length, whole))
+            made.append(shown)
+        start += length
+    return tuple(made)
+
+
+def _share(part: float, whole: float) -> float:
+    return round(WIDTH * part / whole, 2)

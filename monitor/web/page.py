@@ -9,11 +9,16 @@ from typing import Any
 
 from monitor.alerting import Alert
 from monitor.config import Config, Target
+from monitor.conversations import Conversation
 from monitor.cycle import Cycle
 from monitor.judge import Reading, Verdict
+from monitor.maintenance import Window
 from monitor.metrics import AgentMetrics
+from monitor.notify.facts import Facts
 from monitor.probes import Outcome
 from monitor.quantity import format_duration
+from monitor.quiet import Quiet
+from monitor.silences import Acknowledgement, Silence
 from monitor.web.changes import Changes
 
 LATE_AFTER_INTERVALS = 3
@@ -32,14 +37,31 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What is known about one alert beside itself. `conversation` is None while it is pending."""
+
+    alert: Alert
+    facts: Facts
+    conversation: Conversation | None
+    acknowledged: Acknowledgement | None
+    withheld: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """`now` in seconds since the epoch; nothing in here changes any more, so that a thread may read it."""
 
     now: float
     watched: tuple[Watched, ...]
-    alerts: tuple[Alert, ...]
+    told: tuple[Told, ...]
     faults: tuple[str, ...]
     shortened: float
+    silences: tuple[Silence, ...]
+    windows: tuple[Window, ...]
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        return tuple(each.alert for each in self.told)
 
     def of(self, name: str) -> Watched | None:
         return next((each for each in self.watched if each.target.name == name), None)
@@ -51,6 +73,7 @@ class Page:
     cycle: Cycle
     metrics: AgentMetrics
     clock: Callable[[], float]
+    quiet: Quiet
     changes: Changes = field(default_factory=Changes)
 
     def faults(self) -> list[str]:
@@ -68,10 +91,26 @@ class Page:
         return Snapshot(
             now,
             tuple(self._watched(target, now) for target in self.config.targets),
-            tuple(self.cycle.alerting.alerts.values()),
+            tuple(self._told(now)),
             tuple(self.faults()),
             self.config.shorten_windows,
+            tuple(self.quiet.silences(now)),
+            tuple(each for each in self.quiet.windows() if each.during(now)),
         )
+
+    def _told(self, now: float) -> Iterator[Told]:
+        conversations = self.cycle.dispatch.conversations
+        for key, alert in self.cycle.alerting.alerts.items():
+            found = conversations.get(key)
+            conversation = found if found and found.open else None
+            yield Told(
+                alert,
+                self.cycle.facts.about(alert, now),
+                conversation,
+                self.quiet.acknowledged(conversation.dedup_key, now) if conversation else None,
+                self.quiet.withheld(alert, key.target, now)
+                or (conversation.withheld if conversation else ""),
+            )
 
     def _watched(self, target: Target, now: float) -> Watched:
         condition = self.cycle.conditions[target.name]
@@ -107,7 +146,7 @@ def status(snapshot: Snapshot) -> dict[str, Any]:
         "faults": list(snapshot.faults),
         "targets": [target_status(watched) for watched in snapshot.watched],
         "objectives": [objective_status(reading) for each in snapshot.watched for reading in each.readings],
-        "alerts": [alert_status(alert) for alert in snapshot.alerts],
+        "alerts": [alert_status(told) for told in snapshot.told],
     }
 
 
@@ -146,7 +185,8 @@ def objective_status(reading: Reading) -> dict[str, Any]:
     }
 
 
-def alert_status(alert: Alert) -> dict[str, Any]:
+def alert_status(told: Told) -> dict[str, Any]:
+    alert = told.alert
     return {
         **alert.key._asdict(),
         "state": str(alert.state),
@@ -157,4 +197,7 @@ def alert_status(alert: Alert) -> dict[str, Any]:
         "threshold": alert.threshold,
         "reason": alert.reason,
         "runbook": alert.runbook,
+        "dedup_key": told.conversation.dedup_key if told.conversation else None,
+        "acknowledged_by": told.acknowledged.author if told.acknowledged else None,
+        "withheld": told.withheld or None,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 Verdict = Literal["OK", "WARN", "BREACH", "UNKNOWN"]
 Severity = Literal["page", "ticket", "info"]
@@ -53,6 +53,9 @@ class Alert(BaseModel):
     threshold: str
     reason: str
     runbook: str
+    dedup_key: str | None = Field(description="Of the conversation about it; null while it is pending")
+    acknowledged_by: str | None
+    withheld: str | None = Field(description="Why nobody is told of it now")
 
 
 class Status(BaseModel):
@@ -62,3 +65,51 @@ class Status(BaseModel):
     targets: list[Target]
     objectives: list[Objective]
     alerts: list[Alert]
+
+
+class Lasting(BaseModel):
+    """What is asked for. Without an author it is whoever the credentials belong to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(min_length=1, max_length=500)
+    lasts: str = Field(default="", description="A duration such as 30m or 4h")
+    author: str = Field(default="", max_length=80)
+
+    def fields(self) -> dict[str, str]:
+        return self.model_dump(exclude={"author"})
+
+
+class NewSilence(Lasting):
+    """`target` and `name` may hold `*` and `?`; at least one of the three must be given."""
+
+    target: str = Field(default="", max_length=200)
+    name: str = Field(default="", max_length=200)
+    severity: Literal["", "page", "ticket", "info"] = ""
+
+
+class SilenceMade(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    author: str
+    reason: str
+    starts_at: float
+    ends_at: float
+    target: str
+    name: str
+    severity: str
+
+
+class AcknowledgementMade(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    dedup_key: str
+    author: str
+    reason: str
+    at: float
+    until: float | None
+
+
+class Problem(BaseModel):
+    detail: str

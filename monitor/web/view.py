@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from monitor.alerting import LOUDNESS, NO_DATA, Alert, State
 from monitor.judge import Reading, Verdict
+from monitor.notify.page import Answer
+from monitor.notify.runbooks import first_step
 from monitor.objectives import Objective
 from monitor.probes import Outcome
 from monitor.quantity import format_duration
-from monitor.web.charts import Meter, meter
-from monitor.web.page import Snapshot, Watched
+from monitor.silences import covers
+from monitor.web.charts import Meter, Phase, meter, phases
+from monitor.web.page import Snapshot, Told, Watched
 from monitor.web.words import Moment, counted, plain
 
 
@@ -59,7 +62,6 @@ class ObjectiveView:
     title: str
     standing: Standing
     value: str
-    limit: str
     formula: str
     why: str
     severity: str
@@ -74,6 +76,7 @@ class AlertView:
     """`ident` names it in addresses and in the page; `wait` says when a pending one will fire."""
 
     ident: str
+    dedup_key: str
     name: str
     target: str
     check: str
@@ -87,6 +90,10 @@ class AlertView:
     since: Moment
     last_data: Moment | None
     wait: str
+    facts: tuple[Answer, ...]
+    first_step: str
+    acknowledged: str
+    withheld: str
     runbook: str
 
 
@@ -94,11 +101,12 @@ class AlertView:
 class CheckView:
     name: str
     standing: Standing
-    reason: str
+    word: str
     detail: str
     duration: str
     failures: int
     last_data: Moment | None
+    phases: tuple[Phase, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +131,45 @@ class Overview:
     faults: tuple[str, ...]
     alerts: tuple[AlertView, ...]
     targets: tuple[TargetView, ...]
+    quiet: tuple[QuietView, ...]
     shortened: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuietView:
+    """One silence or window of maintenance. `number` is None for what the page can't end."""
+
+    number: int | None
+    what: str
+    why: str
+    ends: Moment
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TargetPage:
+    now: Moment
+    target: TargetView
+    alerts: tuple[AlertView, ...]
+    faults: tuple[str, ...]
+    quiet: tuple[QuietView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PublicTarget:
+    name: str
+    standing: Standing
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublicView:
+    """For those who use what is watched: whether it works, and nothing of how it is made."""
+
+    now: Moment
+    headline: str
+    standing: Standing
+    targets: tuple[PublicTarget, ...]
 
 
 def overview(snapshot: Snapshot) -> Overview:
@@ -138,8 +184,71 @@ def overview(snapshot: Snapshot) -> Overview:
         faults=tuple(plain(fault) for fault in snapshot.faults),
         alerts=tuple(alerts),
         targets=tuple(targets),
+        quiet=tuple(quiet_views(snapshot)),
         shortened=snapshot.shortened,
     )
+
+
+def target_page(snapshot: Snapshot, name: str) -> TargetPage:
+    """KeyError when there is no such target."""
+    watched = snapshot.of(name)
+    if watched is None:
+        raise KeyError(name)
+    return TargetPage(
+        now=Moment(snapshot.now, snapshot.now),
+        target=target_view(watched, snapshot),
+        alerts=tuple(alert for alert in alert_views(snapshot) if alert.target == name),
+        faults=tuple(plain(fault) for fault in snapshot.faults),
+        quiet=tuple(quiet_views(snapshot, name)),
+    )
+
+
+_PUBLIC = {
+    Standing.BROKEN: (Standing.BROKEN, "Disrupted"),
+    Standing.DEGRADED: (Standing.DEGRADED, "Disrupted in part"),
+    Standing.UNKNOWN: (Standing.UNKNOWN, "Not known"),
+}
+_WORKING = (Standing.GOOD, "Working")
+
+
+def public_view(snapshot: Snapshot) -> PublicView:
+    """What is not told to on-call yet is told to nobody."""
+    targets = []
+    for watched in snapshot.watched:
+        alerts = [alert for alert in snapshot.alerts if alert.key.target == watched.target.name]
+        standing, word = _PUBLIC.get(_standing(watched, alerts), _WORKING)
+        targets.append(PublicTarget(watched.target.name, standing, word))
+    worst = min((target.standing for target in targets), key=_WORST_FIRST.index)
+    concerned = sum(target.standing is worst for target in targets)
+    headline = {
+        Standing.BROKEN: f"{counted(concerned, 'service is', 'services are')} disrupted",
+        Standing.DEGRADED: f"{counted(concerned, 'service is', 'services are')} disrupted in part",
+        Standing.UNKNOWN: f"It is not known how {counted(concerned, 'service does', 'services do')}",
+    }.get(worst, "Everything works")
+    return PublicView(Moment(snapshot.now, snapshot.now), headline, worst, tuple(targets))
+
+
+def quiet_views(snapshot: Snapshot, target: str | None = None) -> Iterator[QuietView]:
+    for silence in snapshot.silences:
+        if target is None or covers([silence.target] if silence.target else [], target):
+            yield QuietView(
+                silence.id,
+                plain(silence.what),
+                plain(f"{silence.author}: {silence.reason}"),
+                Moment(silence.ends_at, snapshot.now),
+                silence.active(snapshot.now),
+            )
+    for window in snapshot.windows:
+        span = window.during(snapshot.now)
+        if span and (target is None or covers(list(window.targets), target)):
+            what = ", ".join(window.targets) or "all targets"
+            yield QuietView(
+                None,
+                f"Maintenance: {plain(what)}",
+                plain(window.reason),
+                Moment(span.end, snapshot.now),
+                active=True,
+            )
 
 
 def _headline(snapshot: Snapshot, targets: list[TargetView], alerts: list[AlertView]) -> tuple[Standing, str]:
@@ -216,9 +325,12 @@ def _summary(
         return "Nothing is broken"
     if not watched.readings:
         return "Not probed yet" if not watched.outcomes else "No objective is judged by its checks"
+    failing = next((each for each in watched.outcomes.values() if not each.success), None)
     loudest = max(alerts, key=_importance, default=None)
     if loudest and standing is not Standing.WARNING:
         return plain(f"{loudest.title}: {loudest.value} (alert when {loudest.threshold})")
+    if failing and standing is Standing.UNKNOWN:
+        return plain(f"The {failing.check} check fails: {failing.reason}: {failing.detail}")
     return plain(f"{objectives[0].title}: {objectives[0].why}")
 
 
@@ -243,7 +355,6 @@ def objective_view(reading: Reading) -> ObjectiveView:
         title=objective.title,
         standing=_OF_VERDICT[reading.verdict],
         value=reading.value_text,
-        limit=str(objective.breach),
         formula=_formula(reading),
         why=plain(reading.why),
         severity=objective.severity,
@@ -258,7 +369,7 @@ def _formula(reading: Reading) -> str:
     """`19 % is above 12 %`, `7 % is not above 12 %`."""
     limit = reading.objective.breach
     if reading.value is None:
-        return f"no value to hold against: {limit}"
+        return f"Alert when {limit}"
     broken = "" if limit.broken_by(reading.value) else "not "
     return f"{reading.value_text} is {broken}{limit}"
 
@@ -276,16 +387,21 @@ def alert_views(snapshot: Snapshot) -> list[AlertView]:
         for watched in snapshot.watched
         for reading in watched.readings
     }
-    ordered = sorted(snapshot.alerts, key=_importance, reverse=True)
-    return [_alert_view(alert, snapshot, waits.get((alert.key.target, alert.key.name))) for alert in ordered]
+    ordered = sorted(snapshot.told, key=lambda each: _importance(each.alert), reverse=True)
+    return [
+        _alert_view(told, snapshot, waits.get((told.alert.key.target, told.alert.key.name)))
+        for told in ordered
+    ]
 
 
-def _alert_view(alert: Alert, snapshot: Snapshot, objective: Objective | None) -> AlertView:
+def _alert_view(told: Told, snapshot: Snapshot, objective: Objective | None) -> AlertView:
+    alert = told.alert
     firing = alert.state is State.FIRING
     watched = snapshot.of(alert.key.target)
     last_data = watched.last_good.get(alert.key.check) if watched else None
     return AlertView(
         ident="-".join(alert.key),
+        dedup_key=told.conversation.dedup_key if told.conversation else "",
         name=alert.key.name,
         target=alert.key.target,
         check=alert.key.check,
@@ -299,8 +415,35 @@ def _alert_view(alert: Alert, snapshot: Snapshot, objective: Objective | None) -
         since=Moment(alert.since, snapshot.now),
         last_data=None if last_data is None else Moment(last_data, snapshot.now),
         wait=_wait(alert, objective, snapshot.now) if objective and not firing else "",
+        facts=tuple(_facts(told, snapshot.now)),
+        first_step=plain(first_step(alert.runbook).replace("`", "")),
+        acknowledged=_acknowledged(told),
+        withheld=plain(told.withheld),
         runbook=runbook_link(alert.runbook),
     )
+
+
+def _facts(told: Told, now: float) -> Iterator[Answer]:
+    facts = told.facts
+    said = [
+        ("Slowest phase", facts.phase),
+        ("Last good", facts.last_good),
+        *(("Also wrong", each) for each in facts.also),
+        ("Deploy", facts.deploy),
+    ]
+    if (conversation := told.conversation) is not None:
+        if conversation.flapping_since is not None:
+            said.append(("Flapping", f"since {Moment(conversation.flapping_since, now).ago}"))
+        if conversation.explained_by:
+            said.append(("Explained by", conversation.explained_by))
+        heard = [f"{name} {Moment(at, now).ago}" for name, at in conversation.told.items()]
+        said.append(("Told", ", ".join(heard) or "nobody yet"))
+    return (Answer(label, plain(text)) for label, text in said if text)
+
+
+def _acknowledged(told: Told) -> str:
+    found = told.acknowledged
+    return plain(f"{found.author} looks after it: {found.reason}") if found else ""
 
 
 def _alert_standing(alert: Alert) -> Standing:
@@ -315,17 +458,21 @@ def _wait(alert: Alert, objective: Objective, now: float) -> str:
     return f"{verb} in {format_duration(max(1.0, round(left)))} unless it ends" if left > 0 else "held back"
 
 
+_CHECK_WORDS = {"ok": "Good", "throttled": "Asked us to wait"}
+
+
 def _check_view(outcome: Outcome, watched: Watched, now: float) -> CheckView:
     last_data = watched.last_good.get(outcome.check)
     standing = Standing.GOOD if outcome.success else Standing.BROKEN
     return CheckView(
         name=outcome.check,
         standing=Standing.WARNING if outcome.reason == "throttled" else standing,
-        reason=plain(outcome.reason, 40),
+        word=_CHECK_WORDS.get(outcome.reason, f"Failed: {plain(outcome.reason, 40)}"),
         detail=plain(outcome.detail),
         duration=format_duration(outcome.result.duration),
         failures=watched.failures.get(outcome.check, 0),
         last_data=None if last_data is None else Moment(last_data, now),
+        phases=phases(outcome.result.phases),
     )
 
 
@@ -333,7 +480,8 @@ def fingerprint(snapshot: Snapshot) -> tuple[object, ...]:
     """Differs when the page would say something else that matters at once: states, not values."""
     return (
         snapshot.faults,
-        tuple((alert.key, alert.state) for alert in snapshot.alerts),
+        snapshot.silences,
+        tuple((each.alert.key, each.alert.state, each.acknowledged, each.withheld) for each in snapshot.told),
         tuple(_verdicts(watched.readings) for watched in snapshot.watched),
     )
 

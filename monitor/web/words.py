@@ -19,7 +19,9 @@ def plain(text: object, longest: int = LONGEST) -> str:
     The end is cut off and says so. Markup is left to the templates, which escape everything.
     """
     written = str(text)
-    shown = "".join(map(_visible, written[:longest]))
+    shown = written[:longest]
+    if not shown.isprintable():
+        shown = "".join(map(_visible, shown))
     return shown if len(written) <= longest else f"{shown}… ({len(written)} characters)"
 
 

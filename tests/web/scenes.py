@@ -100,7 +100,7 @@ def world(
         conditions={each.name: Condition() for each in config.targets},
     )
     metrics.cycle_ended(NOW)
-    made.page = Page(config, cycle, metrics, made.clock)
+    made.page = Page(config, cycle, metrics, made.clock, made.quiet)
     return made
 
 

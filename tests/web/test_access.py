@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from functools import cache
 from pathlib import Path
 
 import httpx
 import pytest
 from argon2 import PasswordHasher
+from fastapi import FastAPI
 
 from monitor.config import load_config
 from monitor.web import create_web
@@ -22,9 +25,14 @@ ANN = ("ann", PASSWORD)
 PATHS = ("/", "/api/v1/status", "/api/v1/openapi.json", "/metrics", "/-/healthy", "/runbooks/error-rate")
 
 
+@cache
+def app_of(folder: Path, written: str) -> FastAPI:
+    settings = WebConfig(**{"users": {"ann": HASHED}, "tokens": (TOKEN,), **json.loads(written)})
+    return create_web(healthy(folder, settings).page)
+
+
 def client(folder: Path, peer: str = HERE, host: str = "127.0.0.1:9464", **web: object) -> httpx.AsyncClient:
-    settings = WebConfig(**{"users": {"ann": HASHED}, "tokens": (TOKEN,), **web})  # type: ignore[arg-type]
-    app = create_web(healthy(folder, settings).page)
+    app = app_of(folder, json.dumps(web))
     transport = httpx.ASGITransport(app, client=(peer, 50_000))
     return httpx.AsyncClient(transport=transport, base_url=f"http://{host}")
 
