@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,7 @@ import uvloop
 from rich.console import Console
 
 from monitor.config import Config, load_config
+from monitor.mistakes import did_you_mean
 from monitor.objectives import Objectives, load_objectives, shortened
 from monitor.quantity import format_duration
 from monitor.resources import resource
@@ -183,6 +185,35 @@ def inbox(
     start_logging()
     logging.getLogger("monitor").info("taking notifications on http://%s/alerts", listen)
     serve(listening)
+
+
+alerts = typer.Typer(name="alerts", help="What the agent tells people.", no_args_is_help=True)
+app.add_typer(alerts)
+
+
+@alerts.command("test")
+def alerts_test(
+    receiver: Annotated[str, typer.Argument(help="One of those under `notify`; without it: all.")] = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Sends a sample that says TEST, and its end, and shows what came back. Exit status 1 if any failed."""
+    import asyncio
+
+    from monitor.notify.trial import try_all
+
+    settings = load_config(config)
+    receivers = [each for each in settings.notify if receiver in ("", each.name)]
+    if not settings.notify:
+        raise ConfigError.at(config, "notify: nobody would be told; add a receiver")
+    if not receivers:
+        cure = did_you_mean(receiver, [each.name for each in settings.notify])
+        raise ConfigError.at(config, f"notify: there is no receiver {receiver!r}{cure}")
+    start_logging()
+    tried = asyncio.run(try_all(settings, receivers, time.time()))
+    for who, kind, delivered, said, took in tried:
+        outcome = said if delivered else f"FAILED: {said}"
+        typer.echo(f"{who.name} ({who.kind}): {kind}: {outcome} ({format_duration(round(took, 3))})")
+    raise typer.Exit(0 if all(each.delivered for each in tried) else 1)
 
 
 def _objectives(config: Config) -> Objectives:

@@ -32,11 +32,12 @@ PAGE = """\
 body {{ font: 15px/1.4 sans-serif; margin: 2em; color: #222; background: #fff }}
 td, th {{ text-align: left; vertical-align: top; padding: .3em 1em .3em 0; border-bottom: 1px solid #ddd }}
 .firing {{ color: #b00020; font-weight: bold }} .resolved {{ color: #1b6e2d; font-weight: bold }}
+small {{ color: #555 }}
 </style></head><body>
 <h1>Inbox</h1>
 <p>{count} notifications since the start, the last {kept} below, newest first. They are gone when this ends.
 <a href="/notifications">As JSON</a></p>
-<table><tr><th>arrived<th>state<th>severity<th>alert<th>target<th>what<th>runbook</tr>
+<table><tr><th>arrived<th>state<th>severity<th>alert<th>target<th>what</tr>
 {rows}
 </table></body></html>
 """
@@ -91,8 +92,9 @@ def _as_json(notices: list[Notice]) -> list[dict[str, Any]]:
 
 def _row(notice: Notice) -> str:
     state = "firing" if notice.firing else "resolved"
-    cells = (notice.severity, notice.alert, notice.target, notice.summary, notice.runbook)
-    shown = "".join(f"<td>{escape(cell)}" for cell in cells)
+    cells = (notice.severity, notice.alert, notice.target)
+    known = "".join(f"<br><small>{label}: {escape(text)}</small>" for label, text in notice.known)
+    shown = "".join(f"<td>{escape(cell)}" for cell in cells) + f"<td>{escape(notice.summary)}{known}"
     return f"<tr><td>{notice.at:%H:%M:%S}<td class={state}>{escape(notice.status)}{shown}</tr>"
 
 

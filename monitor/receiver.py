@@ -14,6 +14,13 @@ NOT_A_WEBHOOK = (ValueError, KeyError, TypeError, AttributeError)
 """What reading raises when the body isn't what Alertmanager sends."""
 
 
+WORDS = (
+    *("summary", "value", "threshold", "reason", "runbook", "dashboard"),
+    *("phase", "last_good", "also", "deploy", "note", "first_step"),
+)
+"""Annotations; those of Prometheus' rules are the first six at most."""
+
+
 class Notice(NamedTuple):
     """One alert of one notification, as it arrived."""
 
@@ -29,6 +36,27 @@ class Notice(NamedTuple):
     target: str = ""
     check: str = ""
     dashboard: str = ""
+    phase: str = ""
+    last_good: str = ""
+    also: str = ""
+    deploy: str = ""
+    note: str = ""
+    first_step: str = ""
+
+    @property
+    def known(self) -> list[tuple[str, str]]:
+        """What else is said, in the order in which one asks for it."""
+        said = (
+            ("note", self.note),
+            ("reason", self.reason),
+            ("slowest phase", self.phase),
+            ("last good", self.last_good),
+            *(("also", each) for each in self.also.splitlines()),
+            ("deploy", self.deploy),
+            ("do first", self.first_step),
+            ("runbook", self.runbook),
+        )
+        return [(label, text) for label, text in said if text]
 
     @property
     def firing(self) -> bool:
@@ -57,9 +85,6 @@ def read_notices(body: Any, at: datetime) -> Iterator[Notice]:
         raise ValueError(f"version {body['version']!r}")
     for alert in body["alerts"]:
         labels, said = alert["labels"], alert["annotations"]
-        words = {
-            key: str(said.get(key, ""))
-            for key in ("summary", "value", "threshold", "reason", "runbook", "dashboard")
-        }
+        words = {key: str(said.get(key, "")) for key in WORDS}
         where = {key: str(labels.get(key, "")) for key in ("severity", "target", "check")}
         yield Notice(at=at, status=str(alert["status"]), alert=str(labels["alertname"]), **words, **where)

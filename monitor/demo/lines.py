@@ -44,8 +44,8 @@ class Lines:
     def arrived(self, notice: Notice) -> None:
         self.say(f"{notice.status.upper():8}  {notice.summary}")
         write(f"{INDENT}value {notice.value}, threshold {notice.threshold}, severity {notice.severity}")
-        write(f"{INDENT}reason: {notice.reason}")
-        write(f"{INDENT}runbook: {notice.runbook}")
+        for label, text in notice.known:
+            write(f"{INDENT}{label}: {text}")
 
     def refresh(self) -> None:
         """Lines don't age."""

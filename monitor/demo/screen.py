@@ -72,7 +72,7 @@ def picture(board: Board, console: Console, said: Iterable[str] = ()) -> Rendera
     parts.append(_heading(f"NOTIFICATIONS in the inbox: {len(board.notices) or 'none yet'}"))
     left = console.height - _lines(console, Group(*parts))
     for notice in reversed(board.notices):
-        shown = _notice(notice)
+        shown = _notice(notice, whole=console.height >= ROOMY)
         if (left := left - _lines(console, shown)) < 0:
             break
         parts.append(shown)
@@ -178,11 +178,13 @@ def _alerts(board: Board) -> RenderableType:
     return table
 
 
-def _notice(notice: Notice) -> RenderableType:
+def _notice(notice: Notice, *, whole: bool) -> RenderableType:
     block = Table.grid(padding=(0, 1))
     block.add_column(no_wrap=True)
     state = Text(f" {notice.status.upper()} ", STYLES.get(notice.status, "bold"))
     block.add_row(Text(f"{notice.at:%H:%M:%S}"), Text.assemble(state, " ", (notice.summary, "bold")))
-    block.add_row("", Text.assemble(("reason ", "dim"), notice.reason))
-    block.add_row("", Text.assemble(("runbook ", "dim"), notice.runbook))
+    for label, text in notice.known:
+        if not (whole or label in ("reason", "runbook")):
+            continue
+        block.add_row("", Text.assemble((f"{label} ", "dim"), text))
     return block

@@ -18,7 +18,7 @@ from monitor.config import NotifierConfig
 from monitor.fields import Host, Mailbox, Port, Secret
 from monitor.notify.delivery import DeliveryError
 from monitor.notify.email_html import as_html
-from monitor.notify.page import PageContent, as_text, parse_page, shortened
+from monitor.notify.page import PageContent, as_text, one_line, parse_page, shortened
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 LONGEST_SUBJECT = 200
@@ -74,7 +74,7 @@ class Email:
         except (aiosmtplib.SMTPException, OSError) as error:
             raise DeliveryError(f"no answer: {type(error).__name__} {error}"[:SHOWN]) from error
         self._settle(message["Message-ID"], had.union(left) - refused.keys(), refused)
-        return f"250 {said}"[:SHOWN]
+        return one_line(f"250 {said}")[:SHOWN]
 
     def _settle(self, identity: str, had: frozenset[str], refused: Mapping[str, tuple[int, str]]) -> None:
         """Raises DeliveryError: who may be reached later is tried again alone; else an address is wrong."""
@@ -121,7 +121,7 @@ async def _encrypt(client: aiosmtplib.SMTP) -> None:
 
 
 def _failed(code: int, why: str) -> DeliveryError:
-    text = " ".join(f"answered {code} {why}".split())
+    text = one_line(f"answered {code} {why}")
     return DeliveryError(text[:SHOWN], permanent=code >= PERMANENT)
 
 

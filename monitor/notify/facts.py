@@ -25,7 +25,7 @@ SHORTEST_PHASE = 0.01
 """Seconds; below that no phase explains anything."""
 LOOK_BACK, LOOK_EVERY = 900.0, 60.0
 """Seconds over which a value is seen to rise, and between two of the points that are kept for that."""
-RISEN, NEAR = 0.1, 0.5
+RISEN, NEAR = 0.1, 0.7
 """Shares of the limit: it went up by so much, and is past so much."""
 
 

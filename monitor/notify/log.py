@@ -25,7 +25,7 @@ class Log:
 
     async def send(self, body: str, dedup_key: str) -> str:
         page = parse_page(body)
-        known = (page.note, page.phase, *(f"also wrong: {each}" for each in page.also), page.deploy)
+        known = (page.note, page.phase, *(f"also: {each}" for each in page.also), page.deploy)
         beside = "".join(f". {each}" for each in known if each)
         log.warning(
             "%s %s: %s. %s%s. Runbook: %s [%s]",

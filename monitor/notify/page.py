@@ -88,7 +88,7 @@ class PageContent:
             ("Why" if self.firing else "Now", self.reason),
             ("Slowest phase", self.phase),
             ("Last good", self.last_good),
-            *(("Also wrong", each) for each in self.also),
+            *(("Also", each) for each in self.also),
             ("Deploy", self.deploy),
             (FIRST, self.first_step if self.firing else ""),
         )
@@ -112,7 +112,8 @@ def _content(
     ended = _seconds(said["endsAt"]) if over else None
     plain = ("summary", "value", "threshold", "reason", "description", "phase", "last_good", "deploy", "note")
     words = {
-        name: _line(annotations.get(name, "")) for name in (*plain, "first_step", "silence", "silence_link")
+        name: one_line(annotations.get(name, ""))
+        for name in (*plain, "first_step", "silence", "silence_link")
     }
     return PageContent(
         kind=Kind(annotations.get("kind") or ("resolved" if over else "firing")),
@@ -124,9 +125,9 @@ def _content(
         at=_seconds(annotations["at"]) if "at" in annotations else ended or since,
         since=since,
         ended=ended,
-        also=tuple(_line(each) for each in annotations.get("also", "").splitlines()),
-        runbook=_line(annotations.get("runbook_link") or annotations.get("runbook", "")),
-        dashboard=_line(annotations.get("dashboard_link", "")),
+        also=tuple(one_line(each) for each in annotations.get("also", "").splitlines()),
+        runbook=one_line(annotations.get("runbook_link") or annotations.get("runbook", "")),
+        dashboard=one_line(annotations.get("dashboard_link", "")),
         **words,
     )
 
@@ -172,6 +173,6 @@ def _seconds(rfc3339: str) -> float:
     return datetime.fromisoformat(rfc3339).timestamp()
 
 
-def _line(text: object) -> str:
+def one_line(text: object) -> str:
     """Line breaks and control characters become spaces: they could forge headers or lines of ours."""
     return "".join(char if char.isprintable() else " " for char in str(text)).strip()

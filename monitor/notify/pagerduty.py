@@ -70,10 +70,10 @@ def _event(page: PageContent, dedup_key: str) -> dict[str, Any]:
 
 
 def _details(page: PageContent) -> dict[str, str]:
-    said = {each.label: each.text for each in page.answers if each.label != "Also wrong"}
+    said = {each.label: each.text for each in page.answers if each.label != "Also"}
     return {
         **said,
-        **({"Also wrong": "; ".join(page.also)} if page.also else {}),
+        **({"Also": "; ".join(page.also)} if page.also else {}),
         **({"Runbook": page.runbook} if page.runbook else {}),
         **({"Silence it": page.silence} if page.silence else {}),
     }

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from monitor.notify.delivery import DeliveryError, refusal
+from monitor.notify.page import one_line
 
 READ_AT_MOST = 2_000
 """Bytes of an answer: enough for a reason."""
@@ -44,5 +45,4 @@ async def _excerpt(response: httpx.Response) -> str:
         raw += chunk
         if len(raw) >= READ_AT_MOST:
             break
-    text = bytes(raw[:READ_AT_MOST]).decode(errors="replace")
-    return "".join(char if char.isprintable() else " " for char in text).strip()[:SHOWN]
+    return one_line(bytes(raw[:READ_AT_MOST]).decode(errors="replace"))[:SHOWN]

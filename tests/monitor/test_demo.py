@@ -96,7 +96,9 @@ def test_it_tells_its_story(start: Start, runtime: Path) -> None:
         ("API response time", "above 3 s", "latency-p95"),
     ):
         fired = rf"FIRING +api: {title}\b.* \(alert when {threshold}\)\n +value \S+.*, threshold {threshold}"
-        assert re.search(rf"{fired}.*\n +reason: .+\n +runbook: docs/runbooks/{runbook}\.md", said), said
+        assert re.search(
+            rf"{fired}.*\n +reason: .+\n(?: +.+\n)* +runbook: docs/runbooks/{runbook}\.md", said
+        ), said
         assert re.search(rf"RESOLVED +api: {title}\b.* good again after", said), said
         summary = (
             rf"RESOLVED +{runbook}: fired and delivered \d+ s after the break, resolved and delivered \d+ s"
