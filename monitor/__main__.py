@@ -19,6 +19,7 @@ import typer
 import uvloop
 from rich.console import Console
 
+from monitor import quietcli
 from monitor.config import Config, load_config
 from monitor.mistakes import did_you_mean
 from monitor.objectives import Objectives, load_objectives, shortened
@@ -150,6 +151,10 @@ def heal(name: Annotated[str, typer.Argument(help="Which fault; without it: all.
 
     raise typer.Exit(ask("heal", name))
 
+
+app.add_typer(quietcli.silence, name="silence")
+app.add_typer(quietcli.maintenance, name="maintenance")
+app.command()(quietcli.ack)
 
 web = typer.Typer(help="The agent's page.", no_args_is_help=True)
 app.add_typer(web, name="web")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +23,7 @@ from monitor.fields import (
     Pattern,
     Probe,
     Proxy,
+    Reminder,
     Statuses,
     Timeout,
     UrlPath,
@@ -33,6 +34,7 @@ from monitor.maintenance import Window
 from monitor.mistakes import did_you_mean, keys_of, known_keys
 from monitor.objectives import Severity
 from monitor.quantity import format_duration
+from monitor.quietconfig import HoursShape, check_escalation, windows
 from monitor.webconfig import WebConfig
 from monitor.yamlfile import Document, Loc, load_yaml
 
@@ -134,6 +136,10 @@ class _Notifier:
     kind: Notifier
     timeout: Timeout = DEFAULT_TIMEOUT
     severities: Annotated[tuple[Severity, ...], Field(min_length=1)] = ("page", "ticket", "info")
+    hours: Annotated[HoursShape, known_keys(HoursShape)] | None = None
+    remind_every: Reminder | None = None
+    escalate_after: Reminder | None = None
+    escalate_to: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +152,7 @@ class _Links:
 class _File:
     targets: Annotated[list[Any], Field(min_length=1)]
     notify: Annotated[dict[Name, Any], Field(max_length=100)] = field(default_factory=dict)
+    maintenance: Annotated[list[Any], Field(max_length=100)] = field(default_factory=list)
     listen: Listen = ("127.0.0.1", 9464)
     database: Database = DEFAULT_DATABASE
     objectives: str | None = None
@@ -158,15 +165,21 @@ _FILE: TypeAdapter[_File] = TypeAdapter(Annotated[_File, known_keys(_File)])
 _TARGET: TypeAdapter[_Target] = TypeAdapter(Annotated[_Target, known_keys(_Target)])
 
 
-def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
-    """Raises ConfigError with everything that is wrong with the file; `${NAME}` is looked up in `environ`."""
+def load_config(path: Path, environ: Mapping[str, str] = os.environ, without: Collection[str] = ()) -> Config:
+    """Raises ConfigError with everything that is wrong with the file; `${NAME}` is looked up in `environ`.
+
+    `without` names sections that are not read at all, so that nobody needs the secrets in them.
+    """
     document = load_yaml(path)
+    document.leave_out(without)
     document.expand(environ)
     file = document.read(_FILE, document.root)
     targets = tuple(_targets(document))
     _check_target_names(document)
     _check_dependencies(targets, document)
     notifiers = tuple(_notifiers(document))
+    check_escalation(document)
+    maintenance = tuple(windows(document, [target.name for target in targets]))
     objectives = _objectives(file.objectives, document) if file else None
     document.raise_mistakes()
     assert file is not None  # noqa: S101 (a file that could not be read has mistakes)
@@ -181,6 +194,7 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         path=path,
         links=Links(file.links.dashboards or "", file.links.runbooks or "", file.web.url or ""),
         web=file.web,
+        maintenance=maintenance,
     )
 
 
@@ -261,7 +275,17 @@ def _notifiers(document: Document) -> Iterator[NotifierConfig]:
         options = _options(kind, written, document, loc) if kind in NOTIFIERS else None
         shape = document.read(notifier, written, loc)
         if shape is not None and options is not None:
-            yield NotifierConfig(name, shape.kind, options, shape.timeout, shape.severities)
+            yield NotifierConfig(
+                name,
+                shape.kind,
+                options,
+                shape.timeout,
+                shape.severities,
+                hours=shape.hours.made(document, (*loc, "hours")) if shape.hours else None,
+                remind_every=shape.remind_every,
+                escalate_after=shape.escalate_after,
+                escalate_to=shape.escalate_to,
+            )
 
 
 def _options(kind: str, written: dict[str, Any], document: Document, loc: Loc) -> Any:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from monitor.localtime import instant, local
-from monitor.maintenance import DAY, WEEK, Span
+from monitor.maintenance import Span
 from monitor.objectives import Severity
-
-MINUTES_OF_A_DAY = 24 * 60
+from monitor.timefields import DAY, MINUTES_OF_A_DAY, WEEK
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +30,10 @@ class Hours:
             span.start <= now < span.end for span in self._around(now)
         )
 
-    def opens_at(self, now: float) -> float:
-        """The next moment at which it opens, in seconds since the epoch."""
-        return next(span.start for span in self._around(now) if span.start > now)
-
     def _around(self, now: float) -> Iterator[Span]:
+        """Through tomorrow: a clock that is set back over midnight shows yesterday again."""
         today = local(now, self.zone).date()
-        for offset in range(-2, 10):
+        for offset in (-1, 0, 1):
             day = today + offset * DAY
             if day.weekday() in self.days:
                 midnight = datetime.combine(day, datetime.min.time())

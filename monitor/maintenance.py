@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, time, timedelta, tzinfo
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, time, tzinfo
 from typing import NamedTuple
 
+from monitor.asking import LONGEST_AUTHOR, LONGEST_REASON, RefusedError, check_targets, checked_text
 from monitor.localtime import instant, local
+from monitor.quantity import format_duration
+from monitor.timefields import DAY
 
-LONGEST_MAINTENANCE = 7 * 86400.0
+MOST_TARGETS = 100
+SHORTEST = 60.0
+LONGEST_WEEKLY = 7 * 86400.0
+LONGEST_ONCE = 30 * 86400.0
 MOST_MAINTENANCE = 200
 """That was entered by hand and has not ended yet."""
-WEEK = frozenset(range(7))
-DAY = timedelta(days=1)
 
 
 class Span(NamedTuple):
@@ -68,8 +72,8 @@ class Weekly:
         return self.during(now) or next(span for span in self._around(now, 9) if span.start > now)
 
     def _around(self, now: float, days_ahead: int) -> Iterator[Span]:
-        """One day more at each end: clocks that are set back over midnight, and days left out."""
-        day = local(now - self.lasts, self.zone).date() - DAY
+        """Through tomorrow: a clock that is set back over midnight shows yesterday again."""
+        day = local(now - self.lasts, self.zone).date()
         last = local(now, self.zone).date() + DAY * (days_ahead + 1)
         while day <= last:
             if day.weekday() in self.days:
@@ -79,3 +83,24 @@ class Weekly:
 
 
 Window = OneOff | Weekly
+
+
+def checked_window(asked: OneOff, targets: Iterable[str], now: float) -> OneOff:
+    """Raises RefusedError."""
+    check_targets(asked.targets, targets)
+    if len(asked.targets) > MOST_TARGETS:
+        raise RefusedError("target", f"expected at most {MOST_TARGETS} targets; `*` and `?` stand for any")
+    if not asked.end > max(now, asked.start):
+        raise RefusedError("end", "expected a time to come, after it starts")
+    if not SHORTEST <= asked.end - asked.start <= LONGEST_ONCE:
+        raise RefusedError("end", wrong_length(asked.end - asked.start, LONGEST_ONCE))
+    return replace(
+        asked,
+        author=checked_text("author", asked.author, LONGEST_AUTHOR),
+        reason=checked_text("reason", asked.reason, LONGEST_REASON),
+    )
+
+
+def wrong_length(seconds: float, longest: float) -> str:
+    limits = f"{format_duration(SHORTEST)} to {format_duration(longest)}"
+    return f"expected {limits}, got {format_duration(seconds)}"

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from monitor.asking import RefusedError
 from monitor.history import ROW_ID, schema
 from monitor.maintenance import MOST_MAINTENANCE, OneOff
-from monitor.silences import MOST_SILENCES, Acknowledgement, RefusedError, Silence
+from monitor.silences import MOST_SILENCES, Acknowledgement, Silence
 
 KEEP_ENDED = 400 * 86400.0
 MOST_ACKNOWLEDGEMENTS = 10_000
@@ -66,6 +67,10 @@ class QuietStore:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
+    def ready(self) -> bool:
+        """Whether an agent that knows of silences has made its tables here."""
+        return all(map(sa.inspect(self._engine).has_table, (silences.name, acknowledgements.name)))
+
     def load(self, now: float) -> Stored:
         asked = acknowledgements.c
         query = (
@@ -98,10 +103,9 @@ class QuietStore:
 
     def expire_silence(self, number: int, now: float) -> bool:
         """Ends it now; one that has not begun never does. False when no such silence is left."""
-        ended = sa.case((silences.c.starts_at > now, silences.c.starts_at), else_=now)
         change = silences.update().where(silences.c.id == number, silences.c.ends_at > now)
         with self._engine.begin() as connection:
-            return bool(connection.execute(change.values(ends_at=ended)).rowcount)
+            return bool(connection.execute(change.values(ends_at=now)).rowcount)
 
     def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         """In place of an earlier one."""
@@ -126,6 +130,12 @@ class QuietStore:
             _bounded(connection, maintenance.c.end, now, MOST_MAINTENANCE, "maintenance windows")
             made = connection.execute(maintenance.insert().values(**values))
             return replace(window, id=_new_id(made))
+
+    def end_maintenance(self, number: int, now: float) -> bool:
+        """Ends it now; one that has not begun never does. False when no such window is left."""
+        change = maintenance.update().where(maintenance.c.id == number, maintenance.c.end > now)
+        with self._engine.begin() as connection:
+            return bool(connection.execute(change.values(end=now)).rowcount)
 
 
 def _silences(connection: sa.Connection, since: float) -> list[Silence]:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from monitor.alerting import Alert
+from monitor.alerting import LOUDNESS, Alert
+from monitor.asking import (
+    LONGEST_AUTHOR,
+    LONGEST_PATTERN,
+    LONGEST_REASON,
+    RefusedError,
+    check_targets,
+    checked_text,
+    covers,
+)
+from monitor.mistakes import did_you_mean
+from monitor.quantity import format_duration
 
-OWN_TARGET = "paciolus-monitor"
-"""The target of alerts about the agent itself. Only what names it in full keeps these back."""
 LONGEST_SILENCE = 30 * 86400.0
-LONGEST_ACKNOWLEDGEMENT = 30 * 86400.0
 MOST_SILENCES = 200
 """That have not ended yet."""
-LONGEST_AUTHOR = 80
-LONGEST_REASON = 500
-LONGEST_PATTERN = 200
-
-
-class RefusedError(ValueError):
-    """Says what is wrong with the value of `field`, and the cure."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ class Silence:
 
     def matches(self, alert: Alert, target: str) -> bool:
         return (
-            covers([self.target] if self.target else [], target)
+            covers((self.target,) if self.target else (), target)
             and (not self.name or fnmatchcase(alert.key.name, self.name))
             and self.severity in ("", alert.severity)
         )
@@ -68,21 +65,37 @@ class Acknowledgement:
     until: float | None = None
 
 
-def covers(patterns: Iterable[str], target: str) -> bool:
-    """Whether any of the patterns matches; none at all match every target but the agent itself."""
-    patterns = list(patterns)
-    if target == OWN_TARGET:
-        return OWN_TARGET in patterns
-    return not patterns or any(fnmatchcase(target, each) for each in patterns)
+def checked_silence(asked: Silence, targets: Iterable[str], now: float) -> Silence:
+    """Raises RefusedError."""
+    if not asked.what:
+        raise RefusedError("target", "name a target, an alert or a severity; a target of '*' is all of them")
+    if asked.target:
+        check_targets([asked.target], targets)
+    if asked.name:
+        checked_text("name", asked.name, LONGEST_PATTERN)
+    if asked.severity not in ("", *LOUDNESS):
+        raise RefusedError(
+            "severity", f"there is no severity {asked.severity!r}{did_you_mean(asked.severity, LOUDNESS)}"
+        )
+    if not asked.ends_at > max(now, asked.starts_at):
+        raise RefusedError("ends_at", "expected a time to come, after it starts")
+    if (lasts := asked.ends_at - max(now, asked.starts_at)) > LONGEST_SILENCE:
+        longest, got = format_duration(LONGEST_SILENCE), format_duration(lasts)
+        raise RefusedError("ends_at", f"expected at most {longest}, got {got}; renew it then, if need be")
+    return replace(
+        asked,
+        author=checked_text("author", asked.author, LONGEST_AUTHOR),
+        reason=checked_text("reason", asked.reason, LONGEST_REASON),
+    )
 
 
-def checked_text(field: str, text: str, longest: int) -> str:
-    """One line of text, without space around it."""
-    text = text.strip()
-    if not text:
-        raise RefusedError(field, "missing; whoever reads the silence later must know")
-    if len(text) > longest:
-        raise RefusedError(field, f"expected at most {longest} characters, got {len(text)}")
-    if not text.isprintable():
-        raise RefusedError(field, "expected one line of printable text")
-    return text
+def checked_acknowledgement(asked: Acknowledgement) -> Acknowledgement:
+    """Raises RefusedError."""
+    checked_text("alert", asked.dedup_key, LONGEST_PATTERN)
+    if asked.until is not None and not 0 < asked.until - asked.at <= LONGEST_SILENCE:
+        raise RefusedError("until", f"expected a time within the next {format_duration(LONGEST_SILENCE)}")
+    return replace(
+        asked,
+        author=checked_text("author", asked.author, LONGEST_AUTHOR),
+        reason=checked_text("reason", asked.reason, LONGEST_REASON),
+    )

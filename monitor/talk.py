@@ -12,9 +12,8 @@ from monitor.conversations import Acknowledged, Conversation, Kind, Notice
 from monitor.dependencies import Explanation
 from monitor.notify.message import dedup_key
 from monitor.quantity import format_duration
+from monitor.quietconfig import RELAYS
 
-RELAYS = frozenset({"alertmanager"})
-"""Kinds of receivers that decide themselves whom they tell how often: they hear every firing and its end."""
 FLAPS = 3
 """Firings within an hour that make an alert a flapping one."""
 LONG_HELD = 60.0

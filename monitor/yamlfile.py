@@ -7,7 +7,7 @@ anchors, aliases, tags and tabs are refused: nothing in our files needs them, an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -91,6 +91,11 @@ class Document:
             for inner, message in explained(error):
                 self.wrong((*loc, *inner), message)
             return None
+
+    def leave_out(self, keys: Collection[str]) -> None:
+        """Forgets what is under these keys of the root."""
+        if isinstance(self.root, dict):
+            self.root = {key: value for key, value in self.root.items() if key not in keys}
 
     def raise_mistakes(self) -> None:
         if self.mistakes:

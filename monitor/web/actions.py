@@ -7,9 +7,10 @@ from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from monitor.asking import RefusedError
 from monitor.quantity import parse_duration
 from monitor.recorder import cause
-from monitor.silences import Acknowledgement, RefusedError, Silence
+from monitor.silences import Acknowledgement, Silence
 from monitor.web.page import Page
 from monitor.web.threads import CrowdedError, Threads
 

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from monitor.silences import RefusedError
+from monitor.asking import RefusedError
 from monitor.web.actions import Actions, AwayError
 from monitor.web.events import EventStream
 from monitor.web.forms import check_origin

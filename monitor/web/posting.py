@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from monitor.silences import RefusedError
+from monitor.asking import RefusedError
 from monitor.web.actions import Actions, AwayError
 from monitor.web.drawing import Drawing
 from monitor.web.forms import Forms, check_origin, fields_of, own_path

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from monitor.alerting import LOUDNESS, NO_DATA, Alert, State
+from monitor.asking import covers
 from monitor.judge import Reading, Verdict
 from monitor.notify.page import Answer
 from monitor.notify.runbooks import first_step
 from monitor.objectives import Objective
 from monitor.probes import Outcome
 from monitor.quantity import format_duration
-from monitor.silences import covers
 from monitor.web.charts import Meter, Phase, meter, phases
 from monitor.web.page import Snapshot, Told, Watched
 from monitor.web.words import Moment, counted, plain

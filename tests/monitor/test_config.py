@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import UTC, datetime, time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 
 from monitor.config import Config, load_config
+from monitor.hours import Hours
+from monitor.maintenance import OneOff, Weekly
 from monitor.resources import resource
 from monitor.yamlfile import MAX_BYTES, ConfigError
 
@@ -178,3 +182,68 @@ def test_ten_thousand_mistakes_are_counted_not_printed(tmp_path: Path) -> None:
     lines = complaint(tmp_path, "targets:\n" + "- k: 1\n" * 2500).splitlines()
     assert len(lines) == 101
     assert lines[-1] == "... and 9900 more mistakes"
+
+
+def test_when_a_notifier_wants_to_hear_what(tmp_path: Path) -> None:
+    config = loaded(
+        tmp_path,
+        MINIMAL
+        + """
+notify:
+  on-call: {kind: log}
+  chat:
+    kind: log
+    hours: {timezone: Europe/Zurich, days: "Mon-Wed, Fri", from: 08:00, to: 18:30}
+    remind_every: 4h
+    escalate_after: 15m
+    escalate_to: on-call
+  night: {kind: log, hours: {timezone: UTC, days: [Saturday, sun], from: 22:00, to: 6:00, severities: [page]}}
+""",
+    )
+    on_call, chat, night = config.notify
+    assert (on_call.hours, on_call.remind_every, on_call.escalate_to) == (None, None, None)
+    assert (chat.remind_every, chat.escalate_after, chat.escalate_to) == (14400.0, 900.0, "on-call")
+    assert chat.hours == Hours(ZoneInfo("Europe/Zurich"), frozenset({0, 1, 2, 4}), 480, 1110)
+    assert night.hours == Hours(ZoneInfo("UTC"), frozenset({5, 6}), 1320, 360, ("page",))
+
+
+def test_maintenance(tmp_path: Path) -> None:
+    text = """
+maintenance:
+  - {reason: upgrade, every: Sat-Mon 02:00, for: 2h, timezone: Europe/Zurich, targets: ["a*"]}
+  - {reason: backup, every: day 4:30, for: 90m, timezone: UTC}
+  - {reason: move, start: 2026-12-01 22:00, end: 2026-12-02T02:00, timezone: Europe/Zurich}
+  - {reason: soon, start: "2026-12-01 22:00-05:00", for: 30m}
+"""
+    zurich, utc = ZoneInfo("Europe/Zurich"), ZoneInfo("UTC")
+    began = datetime(2026, 12, 1, 21, tzinfo=UTC).timestamp()
+    assert loaded(tmp_path, MINIMAL + text).maintenance == (
+        Weekly("upgrade", frozenset({5, 6, 0}), time(2), 7200.0, zurich, ("a*",)),
+        Weekly("backup", frozenset(range(7)), time(4, 30), 5400.0, utc),
+        OneOff("move", began, began + 4 * 3600, zone=zurich),
+        OneOff("soon", began + 6 * 3600, began + 6 * 3600 + 1800),
+    )
+
+
+def test_sections_that_nobody_needs_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "monitor.yml"
+    path.write_text(MINIMAL + "notify: {on-call: {kind: webhook, url: '${NOT_SET}'}}\n")
+    assert load_config(path, {}, without=("notify",)).notify == ()
+
+
+def test_the_example_is_right_about_what_it_only_mentions(tmp_path: Path) -> None:
+    """Maintenance, hours and escalation, with the signs of comment taken off."""
+    example = resource("alerts", "monitor.example.yml").read_text("utf-8")
+    windows = re.search(r"(?m)^# maintenance:\n(# .*\n)+", example)
+    hours = re.search(r"(?m)^  # chat:\n(  #   .*\n)+?(?=  #\n)", example)
+    assert windows
+    assert hours
+    text = (
+        MINIMAL.replace("name: api", "name: db")
+        + re.sub("(?m)^# ", "", windows[0]).replace(", api-*", "")
+        + "notify:\n  on-call: {kind: log}\n"
+        + re.sub("(?m)^  # ", "  ", hours[0])
+    )
+    config = loaded(tmp_path, text, SLACK_WEBHOOK_URL="http://127.0.0.1:9/hook")
+    assert len(config.maintenance) == 2
+    assert config.notify[1].hours == Hours(ZoneInfo("Europe/Zurich"), frozenset(range(5)), 480, 1080)
