@@ -22,6 +22,7 @@ from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
 from monitor.config import NotifierConfig
+from monitor.conversations import Kind
 from monitor.fields import HttpUrl, Resend
 from monitor.notify.alertmanager_api import AlertmanagerApi, Labels
 from monitor.notify.message import rfc3339
@@ -34,6 +35,10 @@ REMEMBER_ENDED = 900.0
 SELDOM = 4
 """Rounds. How often an alert is said that is good again and only held; and for how long we must have been cut
 off before an alert that is gone may have run out of time."""
+
+
+ITS_OWN_AFFAIR = (Kind.REMINDER, Kind.ACKNOWLEDGED)
+"""Said once more, an alert that somebody else has ended would page again."""
 
 
 class Standing(NamedTuple):
@@ -88,13 +93,16 @@ class Alertmanager:
         self._told: dict[Labels, Told] = {}
         self._ended: dict[Labels, Ended] = {}
 
-    async def send(self, body: str, dedup_key: str) -> None:
+    async def send(self, body: str, dedup_key: str) -> str | None:
         [said] = json.loads(body)["alerts"]
+        if said["annotations"].get("kind") in ITS_OWN_AFFAIR:
+            return "not told: Alertmanager does that itself"
         async with self._one_at_a_time:
             if said["status"] == "firing":
                 await self._begin(said, dedup_key)
             else:
                 await self._end(said)
+        return None
 
     async def resend(self, standing: Callable[[], list[Standing]]) -> None:
         """One round: says again what fires, and what ended unheard. Raises DeliveryError.

@@ -81,6 +81,7 @@ class FactBook:
 
     def forget(self, target: str) -> None:
         self._seen.pop(target, None)
+        self.deploys.forget(target)
 
     def about(self, alert: Alert, now: float) -> Facts:
         seen = self._seen.get(alert.key.target, _Seen())

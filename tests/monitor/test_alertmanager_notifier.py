@@ -20,6 +20,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from monitor.alerting import NO_DATA, Alert, Key, State
+from monitor.conversations import Kind
 from monitor.metrics import AgentMetrics
 from monitor.notify import alertmanager as module
 from monitor.notify.alertmanager import Alertmanager as Notifier
@@ -92,9 +93,9 @@ class Agent:
         self.alert = None
         await self.tell(over)
 
-    async def tell(self, alert: Alert) -> None:
+    async def tell(self, alert: Alert, kind: Kind | None = None) -> None:
         await self.notifier.send(
-            page_json("am", None, alert, dedup_key(alert), Facts(at=alert.last_broken), OBJECTIVES),
+            page_json("am", kind, alert, dedup_key(alert), Facts(at=alert.last_broken), OBJECTIVES),
             dedup_key(alert),
         )
 
@@ -239,6 +240,16 @@ async def end(ends: str, agent: Agent, prometheus: Prometheus, inbox: Inbox) -> 
         agent.still_broken()
         await agent.rounds_pass(6)
         await agent.resolve()
+
+
+async def test_a_reminder_raises_nothing_that_somebody_else_has_ended(
+    server: alertmanager.Alertmanager, inbox: Inbox
+) -> None:
+    agent = Agent(server.url)
+    for kind in (Kind.REMINDER, Kind.ACKNOWLEDGED):
+        await agent.tell(FIRING, kind)
+    assert server.alerts() == []
+    await agent.notifier.close()
 
 
 async def test_an_alert_that_prometheus_ended_and_began_anew_is_said_again(
