@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -263,3 +264,23 @@ def test_a_store_that_no_agent_has_made_is_not_made() -> None:
     assert told("silence", "list") == "monitor.yml: database: file is not a database"
     Path("monitor.yml").unlink()
     assert told("silence", "list") == "monitor.yml: no such file; name the agent's with --config"
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_store_may_be_postgresql(postgres_url: str) -> None:
+    text = MONITOR_YML.replace("sqlite:///agent.db", postgres_url)
+    Path("monitor.yml").write_text(text)
+    assert (
+        told("silence", "list")
+        == "monitor.yml: database: no agent has used it yet; `paciolus-monitor run` does"
+    )
+    history = History(postgres_url)
+    history.create()
+    history.close()
+    lines(*ADD, "--target", "api", "--for", "2h")
+    assert lines("silence", "list")[1:3] == [
+        "   1  target=api",
+        "      ends in 2 h (Fri 2026-11-27 05:08 CET)",
+    ]
+    Path("monitor.yml").write_text(text.replace(postgres_url, "postgresql://127.0.0.1:9/monitor"))
+    assert re.match(r"monitor.yml: database: connection .* refused", told("silence", "list"))
