@@ -25,7 +25,7 @@ TARGETS = 10_000
 INTERVAL = 10.0
 SETTLE = 1.0
 
-Cycle = Callable[[Target], Awaitable[None]]
+Cycle = Callable[..., Awaitable[None]]
 
 
 class Cost(NamedTuple):
@@ -73,7 +73,7 @@ async def measure(kind: type[Phases | JobEach]) -> Cost:
     """CPU of one interval, after the start-up is through."""
     started = 0
 
-    async def cycle(_: Target) -> None:
+    async def cycle(_: Target, **_again: bool) -> None:
         nonlocal started
         started += 1
 

@@ -25,6 +25,7 @@ from monitor.cycle import Condition, Cycle
 from monitor.deploys import BUILD_INFO
 from monitor.dispatch import Dispatch
 from monitor.history import History
+from monitor.history.writing import Outcomes
 from monitor.metrics import AgentMetrics
 from monitor.notify import NOTIFIERS
 from monitor.notify.alertmanager import Alertmanager
@@ -130,7 +131,13 @@ class Agent:
             if (past.target, past.check) in known:
                 place = labels(target=past.target, check=past.check)
                 self._memory.of(past.target).restore("probe_success", place, past.times, past.values)
-                self.cycle.conditions[past.target].failures[past.check] = past.failures_in_a_row
+                self._follow(past)
+
+    def _follow(self, past: Outcomes) -> None:
+        """Failures in a row up to now, or the last success."""
+        last = past.failures_in_a_row or 1
+        for at, value in zip(past.times[-last:], past.values[-last:], strict=True):
+            self.cycle.conditions[past.target].follow(past.check, value == 1, at, at, self.cycle.spacing)
 
     def _facts(self, alert: Alert) -> Facts:
         return self.cycle.facts.about(alert, self._clock())

@@ -7,7 +7,7 @@ Data that stays away has an alert of its own, one per target and check, however 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -85,6 +85,10 @@ class Alerting:
     def of(self, target: str) -> list[Alert]:
         """Those of one target that are pending or firing."""
         return list(self._standing.get(target, {}).values())
+
+    def firing(self, target: str, names: Collection[str]) -> bool:
+        """Whether one of these fires about the target."""
+        return any(alert.state is State.FIRING and alert.key.name in names for alert in self.of(target))
 
     @property
     def alerts(self) -> dict[Key, Alert]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +13,7 @@ from exporters.http import Prober
 from exporters.sample import Sample, labels
 from monitor.alerting import Alert, Alerting
 from monitor.config import Config, Target
+from monitor.confirming import COUNTED, LEEWAY, SPACING, Streak, counting, follow, needed, undecided
 from monitor.conversations import Decision
 from monitor.dispatch import Dispatch
 from monitor.history import Entry, Message, ProbeRow
@@ -20,7 +22,7 @@ from monitor.metrics import AgentMetrics
 from monitor.notify.facts import MOST_ALSO, FactBook
 from monitor.notify.message import page_json, summary
 from monitor.objectives import Objectives
-from monitor.probes import PROBES, THROTTLED, Outcome
+from monitor.probes import PROBES, Outcome
 from monitor.recorder import Recorder
 from monitor.series import Memory
 
@@ -31,10 +33,20 @@ log = logging.getLogger(__name__)
 class Condition:
     """What the agent holds in mind about one target between two cycles."""
 
-    failures: dict[str, int] = field(default_factory=dict)
+    streaks: dict[str, Streak] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     left_alone_until: dict[str, float] = field(default_factory=dict)
+    again_at: dict[str, float] = field(default_factory=dict)
+    """When checks that are not decided yet are asked again, out of turn."""
     readings: list[Reading] = field(default_factory=list)
+
+    def follow(self, check: str, success: bool, began: float, ended: float, spacing: float) -> None:
+        self.streaks[check] = follow(self.streaks.get(check), success, began, ended, spacing)
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """In a row, as far as they lie apart, by check."""
+        return {check: streak.failures for check, streak in self.streaks.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,37 +65,66 @@ class Cycle:
     conditions: Mapping[str, Condition]
     facts: FactBook = field(default_factory=FactBook)
 
-    async def run(self, target: Target) -> None:
-        """Collect, remember, evaluate, transition, enqueue."""
+    async def run(self, target: Target, *, again: bool = False) -> float | None:
+        """Collect, remember, evaluate, transition, enqueue.
+
+        Returns after how many seconds it wants to look `again`, out of turn, at checks that are not decided
+        yet; None when the next turn is soon enough.
+        """
         began = self.clock()
-        outcomes = await self.collect(target)
+        outcomes = await self.collect(target, again=again)
         now = self.clock()
-        self.remember(target, outcomes, now)
+        self.remember(target, outcomes, began, now, again=again)
         readings = self.evaluate(target, now)
         self.facts.observe(target.name, outcomes, readings, now)
         changed = self.alerting.advance(readings, now)
-        self.enqueue(target, outcomes, changed, began, now)
+        self.enqueue(target, outcomes, changed, began, now, again=again)
+        return self.confirm(target, outcomes, now)
 
-    async def collect(self, target: Target) -> list[Outcome]:
+    @property
+    def spacing(self) -> float:
+        """Seconds that lie between two results of a check that count."""
+        return SPACING / self.config.shorten_windows
+
+    async def collect(self, target: Target, *, again: bool = False) -> list[Outcome]:
         """All checks of the target at once, but those that were asked to wait. Never raises."""
-        now, alone = self.clock(), self.conditions[target.name].left_alone_until
-        due = [check for check in target.checks if now >= alone.get(check.name, 0.0)]
+        now, condition = self.clock(), self.conditions[target.name]
+        due = [check for check in target.checks if now >= condition.left_alone_until.get(check.name, 0.0)]
+        if again:
+            due = [check for check in due if now >= condition.again_at.get(check.name, math.inf)]
         return await asyncio.gather(
             *(PROBES[check.probe](self.prober, target, check, self.memory.wanted) for check in due)
         )
 
-    def remember(self, target: Target, outcomes: Iterable[Outcome], now: float) -> None:
+    def remember(
+        self, target: Target, outcomes: Iterable[Outcome], began: float, now: float, *, again: bool
+    ) -> None:
         condition = self.conditions[target.name]
         for outcome in outcomes:
-            if outcome.reason != THROTTLED:
-                in_a_row = 0 if outcome.success else condition.failures.get(outcome.check, 0) + 1
-                condition.failures[outcome.check] = in_a_row
+            if outcome.telling:
+                condition.follow(outcome.check, outcome.success, began, now, self.spacing)
             condition.outcomes[outcome.check] = outcome
             condition.left_alone_until[outcome.check] = now + outcome.back_off
             failures = condition.failures.get(outcome.check, 0)
-            self.memory.remember(target.name, outcome.check, now, _samples(target, outcome, failures))
-            self.metrics.probed(target.name, outcome, failures)
+            samples = _samples(target, outcome, failures, again=again)
+            self.memory.remember(target.name, outcome.check, now, samples)
+            self.metrics.probed(target.name, outcome, failures, again=again)
         self.metrics.series.set(len(self.memory))
+
+    def confirm(self, target: Target, outcomes: Iterable[Outcome], now: float) -> float | None:
+        """When to ask again those that are not decided: soon, but as far apart as it takes to count."""
+        condition = self.conditions[target.name]
+        for outcome in outcomes:
+            condition.again_at.pop(outcome.check, None)
+            streak = condition.streaks.get(outcome.check)
+            if outcome.back_off or streak is None:
+                continue
+            held = counting(self.objectives, target.name, outcome.check)
+            firing = self.alerting.firing(target.name, {each.name for each in held})
+            if undecided(streak, needed(held), firing=firing):
+                soon = max(now, streak.ended + self.spacing if outcome.telling else now + self.spacing)
+                condition.again_at[outcome.check] = soon + LEEWAY / self.config.shorten_windows
+        return max(0.0, min(condition.again_at.values()) - now) if condition.again_at else None
 
     def evaluate(self, target: Target, now: float) -> list[Reading]:
         condition = self.conditions[target.name]
@@ -96,7 +137,14 @@ class Cycle:
         return condition.readings
 
     def enqueue(
-        self, target: Target, outcomes: list[Outcome], changed: list[Alert], began: float, now: float
+        self,
+        target: Target,
+        outcomes: list[Outcome],
+        changed: list[Alert],
+        began: float,
+        now: float,
+        *,
+        again: bool,
     ) -> None:
         """All that the cycle leaves behind goes to the store in one piece, what is to be sent included."""
         standing = self.alerting.of(target.name)
@@ -111,7 +159,7 @@ class Cycle:
         )
         entry = Entry(
             at=now,
-            probes=tuple(_row(target, outcome, now) for outcome in outcomes),
+            probes=() if again else tuple(_row(target, outcome, now) for outcome in outcomes),
             changed=tuple(changed),
             standing=tuple(standing),
             target=target.name,
@@ -154,11 +202,12 @@ class Cycle:
             yield f"{child.key.target}, not paged by itself: {child.title}: {child.value}"
 
 
-def _samples(target: Target, outcome: Outcome, failures: int) -> list[Sample]:
+def _samples(target: Target, outcome: Outcome, failures: int, *, again: bool) -> list[Sample]:
+    """Of a repeat just the count: shares and medians are of regular probes, else outages would weigh more."""
     if not outcome.samples:
         return []
-    place = labels(target=target.name, check=outcome.check)
-    return [*outcome.samples, Sample("probe_consecutive_failures", place, float(failures))]
+    count = Sample(COUNTED, labels(target=target.name, check=outcome.check), float(failures))
+    return [count] if again else [*outcome.samples, count]
 
 
 def _explained(reading: Reading, outcome: Outcome | None) -> Reading:

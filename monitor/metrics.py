@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from exporters.http import Reason
 from monitor.alerting import Alert, Key, State
 from monitor.judge import Reading, Verdict
-from monitor.probes import OK, THROTTLED, Outcome
+from monitor.probes import OK, STALLED, THROTTLED, Outcome
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0)
 
@@ -26,8 +26,12 @@ class AgentMetrics:
 
     def _declare_probes(self, to: CollectorRegistry) -> None:
         by = ("target", "check")
-        self._success = Gauge("probe_success", "1 if the last probe succeeded, else 0.", by, registry=to)
-        self._in_a_row = Gauge("probe_consecutive_failures", "Failures since a success.", by, registry=to)
+        self._success = Gauge(
+            "probe_success", "1 if the last regular probe succeeded, else 0.", by, registry=to
+        )
+        self._in_a_row = Gauge(
+            "probe_consecutive_failures", "Failures since a success, 1.5 s apart.", by, registry=to
+        )
         self._last_duration = Gauge(
             "probe_last_duration_seconds", "Duration of the last successful probe.", by, registry=to
         )
@@ -39,7 +43,10 @@ class AgentMetrics:
         )
         self._phase = Gauge("probe_phase_seconds", "Phases of the last probe.", (*by, "phase"), registry=to)
         self._results = Counter(
-            "probe_results", "Probes: ok, throttled or why they failed.", (*by, "reason"), registry=to
+            "probe_results",
+            "Probes: ok, throttled, stalled or why they failed.",
+            (*by, "reason"),
+            registry=to,
         )
         self._duration = Histogram("probe_duration_seconds", "All probes.", by, buckets=BUCKETS, registry=to)
 
@@ -92,7 +99,7 @@ class AgentMetrics:
         """Counters start at 0, so that the first event is an increase."""
         self.missed_runs.labels(target)
         for check in checks:
-            for reason in (OK, THROTTLED, *Reason):
+            for reason in (OK, THROTTLED, STALLED, *Reason):
                 self._results.labels(target, check, reason)
         for notifier in notifiers:
             for outcome in ("delivered", "retried", "given_up"):
@@ -102,7 +109,8 @@ class AgentMetrics:
         self.last_cycle_at = at
         self._last_cycle.set(at)
 
-    def probed(self, target: str, outcome: Outcome, failures: int) -> None:
+    def probed(self, target: str, outcome: Outcome, failures: int, *, again: bool = False) -> None:
+        """A repeat (`again`) tells how things are, and is left out of what shares are computed from."""
         place = (target, outcome.check)
         self._results.labels(*place, outcome.reason).inc()
         self._duration.labels(*place).observe(outcome.result.duration)
@@ -111,10 +119,12 @@ class AgentMetrics:
             self._phase.labels(*place, phase).set(getattr(phases, phase))
         if outcome.result.certificate_expires is not None:
             self._certificate.labels(*place).set(outcome.result.certificate_expires)
-        if outcome.reason == THROTTLED:
+        if not outcome.telling:
+            return
+        self._in_a_row.labels(*place).set(failures)
+        if again:
             return
         self._success.labels(*place).set(outcome.success)
-        self._in_a_row.labels(*place).set(failures)
         if outcome.success:
             self._last_duration.labels(*place).set(outcome.result.duration)
 

@@ -84,6 +84,7 @@ class Objective:
     window: Positive
     for_: Annotated[Seconds, Field(alias="for")]
     keep_firing_for: Seconds = 0.0
+    good_results: Count = 1
     severity: Severity
     minimum_samples: Count
     no_data: Annotated[NoData, known_keys(NoData)]

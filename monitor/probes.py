@@ -13,16 +13,21 @@ from exporters.http import Prober, Reason, Request, Result
 from exporters.sample import Sample, labels
 from exporters.scrape import scrape
 from monitor.config import CheckConfig, Target
+from monitor.quantity import format_duration
 
 THROTTLED = "throttled"
+STALLED = "stalled"
 OK = "ok"
 DEFAULT_BACK_OFF = 60.0
 MAX_BACK_OFF = 600.0
+LONG_STALL = 1.0
+"""Seconds. Kept waiting for so long by us, a server may hang up on us and be well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`reason` is "ok", "throttled" or an `exporters.http.Reason`; no `samples`: nothing was learnt.
+    """`reason` is "ok", "throttled", "stalled" (the agent itself stood still) or an `exporters.http.Reason`.
+    No `samples`: nothing was learnt.
 
     `back_off`: seconds for which the target asked to be left alone.
     """
@@ -38,6 +43,11 @@ class Outcome:
     def success(self) -> bool:
         return self.reason == OK
 
+    @property
+    def telling(self) -> bool:
+        """Whether it says anything about the target: not when we were asked to wait, or stood still."""
+        return self.reason not in (THROTTLED, STALLED)
+
 
 Wanted = Callable[[str], bool]
 Probe = Callable[[Prober, Target, CheckConfig, Wanted], Awaitable[Outcome]]
@@ -46,16 +56,14 @@ Probe = Callable[[Prober, Target, CheckConfig, Wanted], Awaitable[Outcome]]
 async def http(prober: Prober, target: Target, check: CheckConfig, _: Wanted) -> Outcome:
     """Did the API answer as expected, and how quickly. 429 means "slow down", never "down"."""
     result = await prober.probe(_request(target, check))
-    if result.status == 429 and result.reason is Reason.STATUS:
-        return _throttled(check, result)
+    if (nothing := _nothing_learnt(check, result)) is not None:
+        return nothing
     return Outcome(check.name, result.reason or OK, result.detail, result, _learnt(target, check, result))
 
 
 def _learnt(target: Target, check: CheckConfig, result: Result) -> list[Sample]:
-    """Nothing about the target's speed, nor about a missed deadline, while our own event loop stood still."""
+    """Nothing about the target's speed while our own event loop stood still."""
     place = labels(target=target.name, check=check.name)
-    if result.reason is Reason.TIMEOUT and result.stalled:
-        return []
     learnt = [Sample("probe_success", place, float(result.success))]
     if result.certificate_expires is not None:
         learnt.append(Sample("probe_certificate_expiry_timestamp_seconds", place, result.certificate_expires))
@@ -67,8 +75,8 @@ def _learnt(target: Target, check: CheckConfig, result: Result) -> list[Sample]:
 async def scraped(prober: Prober, target: Target, check: CheckConfig, wanted: Wanted) -> Outcome:
     """Reads the target's own metrics page; keeps the series that an objective reads."""
     page = await scrape(prober, _request(target, check), wanted)
-    if page.result.status == 429 and page.result.reason is Reason.STATUS:
-        return _throttled(check, page.result)
+    if (nothing := _nothing_learnt(check, page.result)) is not None:
+        return nothing
     reason = page.result.reason or (Reason.BODY if page.error else OK)
     return Outcome(check.name, reason, page.error or page.result.detail, page.result, page.samples)
 
@@ -78,6 +86,23 @@ PROBES: dict[str, Probe] = {"http": http, "scrape": scraped}
 
 def _request(target: Target, check: CheckConfig) -> Request:
     return dataclasses.replace(check.request, url=target.url + check.path)
+
+
+def _nothing_learnt(check: CheckConfig, result: Result) -> Outcome | None:
+    """An answer that failed, and says nothing about the target. A 429 is one however its body ended."""
+    if result.success:
+        return None
+    if result.status == 429:
+        return _throttled(check, result)
+    if result.stalled >= LONG_STALL or (result.reason is Reason.TIMEOUT and result.stalled):
+        return stalled(check.name, result, result.stalled)
+    return None
+
+
+def stalled(check: str, result: Result, seconds: float) -> Outcome:
+    """The agent stood still for so long: what looks like the target's failure may be ours."""
+    detail = f"the agent itself stood still for {format_duration(seconds)}; it saw: {result.detail}"
+    return Outcome(check, STALLED, detail, result, [])
 
 
 def _throttled(check: CheckConfig, result: Result) -> Outcome:

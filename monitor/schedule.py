@@ -9,6 +9,8 @@ import zlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
+from typing import Protocol
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
@@ -22,19 +24,26 @@ SLOTS = 100
 """Per interval length. More would be more even and cost more."""
 
 
-class Schedule:
-    """A target's slot comes from its name: it keeps its phase over restarts, and whatever else is watched."""
+class Run(Protocol):
+    def __call__(self, target: Target, *, again: bool = False) -> Awaitable[float | None]:
+        """Looks at the target; returns after how many seconds it wants to do so `again`, out of turn."""
 
-    def __init__(
-        self,
-        run: Callable[[Target], Awaitable[None]],
-        metrics: AgentMetrics,
-        clock: Callable[[], float],
-    ) -> None:
+
+class Schedule:
+    """A target's slot comes from its name: it keeps its phase over restarts, and whatever else is watched.
+
+    Between two turns a cycle may ask to look again. A turn that falls into that waits for the next such look
+    and takes its place: it is neither missed nor late, and no target is looked at twice at a time.
+    """
+
+    def __init__(self, run: Run, metrics: AgentMetrics, clock: Callable[[], float]) -> None:
         self._run = run
         self._metrics = metrics
         self._clock = clock
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, asyncio.Task[float | None]] = {}
+        self._again: dict[str, asyncio.TimerHandle | None] = {}
+        """Of targets that are looked at out of turn: the timer of the next look, None while it runs."""
+        self._owed: set[str] = set()
         self._turns: dict[tuple[float, float], int] = {}
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True}
@@ -65,36 +74,70 @@ class Schedule:
         skipped = turn - self._turns.get((interval, origin), turn - 1) - 1
         self._turns[interval, origin] = turn
         for target in slot:
+            if target.name in self._again:
+                self._owed.add(target.name)
+                continue
             busy = target.name in self._running
             if missed := max(0, skipped) + busy:
                 self._metrics.missed_runs.labels(target.name).inc(missed)
             if busy:
                 continue
             self._metrics.lateness.observe(max(0.0, now - due))
-            task = asyncio.create_task(self._guarded(target), name=f"cycle {target.name}")
-            self._running[target.name] = task
-            task.add_done_callback(lambda _, name=target.name: self._running.pop(name))  # type: ignore[misc]
+            self._begin(target)
 
-    async def _guarded(self, target: Target) -> None:
+    def _begin(self, target: Target, *, again: bool = False) -> None:
+        task = asyncio.create_task(self._guarded(target, again=again), name=f"cycle {target.name}")
+        self._running[target.name] = task
+        task.add_done_callback(partial(self._ended, target))
+
+    def _ended(self, target: Target, task: asyncio.Task[float | None]) -> None:
+        del self._running[target.name]
+        self._again.pop(target.name, None)
+        wait = None if task.cancelled() else task.result()
+        if wait is not None:
+            loop = asyncio.get_running_loop()
+            self._again[target.name] = loop.call_later(wait, self._look_again, target)
+        elif target.name in self._owed:
+            self._owed.discard(target.name)
+            self._begin(target)
+
+    def _look_again(self, target: Target) -> None:
+        if target.name in self._owed:
+            self._owed.discard(target.name)
+            del self._again[target.name]
+            self._begin(target)
+        else:
+            self._again[target.name] = None
+            self._begin(target, again=True)
+
+    async def _guarded(self, target: Target, *, again: bool) -> float | None:
         """The second of two places where everything is caught: one broken cycle must not end the watch."""
         with self._metrics.cycle_duration.time():
             try:
-                await self._run(target)
+                wait = await self._run(target, again=again)
             except Exception:
                 self._metrics.cycle_errors.inc()
                 log.exception("cycle of %s failed, by a fault of the agent's own", target.name)
-            else:
-                self._metrics.cycle_ended(self._clock())
+                return None
+        self._metrics.cycle_ended(self._clock())
+        return wait
 
     async def stop(self) -> None:
         # APScheduler would cancel, and report as failed, what it has just begun: let that end first.
         self._scheduler.pause()
         await asyncio.sleep(0)
         self._scheduler.shutdown(wait=False)
+        self._owed.clear()
+        self._cancel_timers()
         running = list(self._running.values())
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        self._cancel_timers()
+
+    def _cancel_timers(self) -> None:
+        for timer in filter(None, self._again.values()):
+            timer.cancel()
 
 
 def slots(targets: Iterable[Target]) -> dict[tuple[float, float], list[Target]]:

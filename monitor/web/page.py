@@ -118,7 +118,7 @@ class Page:
         return Watched(
             target,
             dict(condition.outcomes),
-            dict(condition.failures),
+            condition.failures,
             tuple(_still_true(condition.readings, target, now)),
             {check: at for check, at in seen if at is not None},
         )

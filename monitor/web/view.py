@@ -458,7 +458,7 @@ def _wait(alert: Alert, objective: Objective, now: float) -> str:
     return f"{verb} in {format_duration(max(1.0, round(left)))} unless it ends" if left > 0 else "held back"
 
 
-_CHECK_WORDS = {"ok": "Good", "throttled": "Asked us to wait"}
+_CHECK_WORDS = {"ok": "Good", "throttled": "Asked us to wait", "stalled": "The agent stood still"}
 
 
 def _check_view(outcome: Outcome, watched: Watched, now: float) -> CheckView:
@@ -466,7 +466,7 @@ def _check_view(outcome: Outcome, watched: Watched, now: float) -> CheckView:
     standing = Standing.GOOD if outcome.success else Standing.BROKEN
     return CheckView(
         name=outcome.check,
-        standing=Standing.WARNING if outcome.reason == "throttled" else standing,
+        standing=Standing.WARNING if outcome.reason in ("throttled", "stalled") else standing,
         word=_CHECK_WORDS.get(outcome.reason, f"Failed: {plain(outcome.reason, 40)}"),
         detail=plain(outcome.detail),
         duration=format_duration(outcome.result.duration),

@@ -32,9 +32,10 @@ class Watch:
         self.free.set()
         self.schedule = Schedule(self.cycle, self.metrics, lambda: self.now)
 
-    async def cycle(self, target: Target) -> None:
+    async def cycle(self, target: Target, *, again: bool = False) -> float | None:
         self.ran.append((target.name, self.now))
         await self.free.wait()
+        return None
 
     async def fire(self, *times: float, slot: list[Target] | None = None) -> None:
         for self.now in times:
@@ -117,7 +118,7 @@ async def test_lateness_is_measured_from_the_turn_that_was_due(late: float) -> N
 async def test_a_broken_cycle_does_not_end_the_watch() -> None:
     watch = Watch()
 
-    async def broken(target: Target) -> None:
+    async def broken(target: Target, *, again: bool = False) -> None:
         raise ZeroDivisionError
 
     watch.schedule = Schedule(broken, watch.metrics, lambda: watch.now)
@@ -137,7 +138,7 @@ async def test_a_good_cycle_is_a_sign_of_life() -> None:
 async def test_it_runs_by_the_real_clock() -> None:
     ran: Counter[str] = Counter()
 
-    async def cycle(target: Target) -> None:
+    async def cycle(target: Target, *, again: bool = False) -> None:
         ran[target.name] += 1
 
     metrics = AgentMetrics(CollectorRegistry())
@@ -155,7 +156,7 @@ async def test_it_runs_by_the_real_clock() -> None:
 async def test_stop_ends_cycles_under_way() -> None:
     ended: list[str] = []
 
-    async def cycle(target: Target) -> None:
+    async def cycle(target: Target, *, again: bool = False) -> None:
         try:
             await asyncio.Event().wait()
         finally:

@@ -13,6 +13,7 @@ from exporters.sample import Sample, labels
 from monitor.agent import retention
 from monitor.alerting import Alert, Alerting, Key, State
 from monitor.config import Config, Target
+from monitor.confirming import Streak
 from monitor.cycle import Condition, Cycle
 from monitor.dispatch import Dispatch
 from monitor.history import History
@@ -117,7 +118,8 @@ def measured(
     condition = cycle.conditions[name]
     for check in ("health", "metrics"):
         condition.outcomes[check] = outcome(check, failing if check == "health" else "")
-        condition.failures[check] = 12 if failing and check == "health" else 0
+        failed = bool(failing) and check == "health"
+        condition.streaks[check] = Streak(success=not failed, length=12, ended=at)
         last = at - 360 if failing and check == "health" else at
         cycle.memory.remember(
             name, check, last, [Sample("probe_success", labels(target=name, check=check), 1.0)]

@@ -39,6 +39,7 @@ REASONS = {
     "body": "light-orange",
     "too_large": "text",
     "throttled": "green",
+    "stalled": "super-light-purple",
 }
 EACH = "{{target}} {{check}}"
 
