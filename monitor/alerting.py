@@ -36,7 +36,8 @@ class Key(NamedTuple):
 class Alert:
     """`since` is when the breach began, `last_broken` when it was last seen (seconds since the epoch).
 
-    `good_since`: from when on every reading was good; None while the last one was broken or unknown.
+    `good_results`: how many readings in a row were good since. `good_since`: from when on they were enough;
+    None before, and while the last one was broken or unknown.
     """
 
     key: Key
@@ -52,6 +53,7 @@ class Alert:
     fired_at: float | None = None
     resolved_at: float | None = None
     good_since: float | None = None
+    good_results: int = 0
 
 
 class Condition(NamedTuple):
@@ -63,6 +65,11 @@ class Condition(NamedTuple):
     """None: nobody knows."""
     wait: float
     keep_firing: float
+    cleared: bool = True
+    """Whether what is not broken is good enough to end what fires."""
+    good_results: int = 1
+    """It takes so many in a row, the last ones of which are `fresh`."""
+    fresh: bool = True
 
 
 class Alerting:
@@ -150,25 +157,35 @@ class Alerting:
 def step(alert: Alert | None, condition: Condition, now: float, *, hold: bool = False) -> Alert | None:
     """What becomes of an alert; None when there is none any more. `hold` keeps it from beginning to fire.
 
-    As in Prometheus (rules/alerting.go): `keep_firing` counts from the first good reading on.
+    As in Prometheus (rules/alerting.go): `keep_firing` counts from where the expression is good on, which is
+    the first good reading, or the last of those that it takes.
     """
-    fresh, broken, wait, keep_firing = condition
+    seen = condition.alert
     firing = alert is not None and alert.state is State.FIRING
-    if not broken:
-        if alert is None or not firing:
-            return None
-        return replace(alert, good_since=None) if broken is None else _cooling(alert, fresh, keep_firing, now)
+    if alert is not None and firing:
+        if condition.broken is None:
+            return replace(alert, good_since=None, good_results=0)
+        if not condition.broken and condition.cleared:
+            return _cooling(alert, condition, now)
+    elif not condition.broken:
+        return None
     if alert is None or (hold and not firing):
-        alert = fresh
-    alert = replace(alert, last_broken=now, good_since=None, value=fresh.value, reason=fresh.reason)
-    if firing or hold or now - alert.since < wait:
+        alert = seen
+    alert = replace(
+        alert, last_broken=now, good_since=None, good_results=0, value=seen.value, reason=seen.reason
+    )
+    if firing or hold or now - alert.since < condition.wait:
         return alert
     return replace(alert, state=State.FIRING, fired_at=now)
 
 
-def _cooling(alert: Alert, fresh: Alert, keep_firing: float, now: float) -> Alert:
+def _cooling(alert: Alert, condition: Condition, now: float) -> Alert:
+    fresh = condition.alert
+    alert = replace(alert, good_results=alert.good_results + condition.fresh)
+    if alert.good_results < condition.good_results:
+        return alert
     good_since = now if alert.good_since is None else alert.good_since
-    if now - good_since < keep_firing:
+    if now - good_since < condition.keep_firing:
         return replace(alert, good_since=good_since)
     return replace(
         alert,
@@ -203,6 +220,7 @@ def _key(reading: Reading) -> Key:
 
 def _condition(reading: Reading) -> Condition:
     objective = reading.objective
+    cleared = reading.value is None or objective.cleared_by(reading.value)
     alert = Alert(
         key=_key(reading),
         state=State.PENDING,
@@ -212,12 +230,20 @@ def _condition(reading: Reading) -> Condition:
         title=objective.title,
         value=reading.value_text,
         threshold=str(objective.breach),
-        reason=reading.why,
+        reason=reading.why if cleared else f"{reading.why}; it ends {objective.clear}",
         runbook=objective.runbook,
     )
     known = reading.verdict is not Verdict.UNKNOWN
     broken = reading.verdict is Verdict.BREACH if known else None
-    return Condition(alert, broken, objective.for_, objective.keep_firing_for)
+    return Condition(
+        alert,
+        broken,
+        objective.for_,
+        objective.keep_firing_for,
+        cleared,
+        objective.good_results,
+        reading.fresh,
+    )
 
 
 def _no_data(group: list[Reading], overdue: list[Reading], since: float, now: float) -> Condition:

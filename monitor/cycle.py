@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from exporters.http import Prober
@@ -75,7 +75,7 @@ class Cycle:
         outcomes = await self.collect(target, again=again)
         now = self.clock()
         self.remember(target, outcomes, began, now, again=again)
-        readings = self.evaluate(target, now)
+        readings = self.evaluate(target, now, {each.check for each in outcomes if each.telling})
         self.facts.observe(target.name, outcomes, readings, now)
         changed = self.alerting.advance(readings, now)
         self.enqueue(target, outcomes, changed, began, now, again=again)
@@ -126,10 +126,14 @@ class Cycle:
                 condition.again_at[outcome.check] = soon + LEEWAY / self.config.shorten_windows
         return max(0.0, min(condition.again_at.values()) - now) if condition.again_at else None
 
-    def evaluate(self, target: Target, now: float) -> list[Reading]:
+    def evaluate(self, target: Target, now: float, fresh: Collection[str]) -> list[Reading]:
+        """`fresh` are the checks that have just told something."""
         condition = self.conditions[target.name]
         condition.readings = [
-            _explained(reading, condition.outcomes.get(reading.objective.check))
+            replace(
+                _explained(reading, condition.outcomes.get(reading.objective.check)),
+                fresh=reading.objective.check in fresh,
+            )
             for reading in judge_all(self.objectives, self.memory, target, now)
         ]
         for reading in condition.readings:

@@ -24,7 +24,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One objective on one target at one moment. `blind`: UNKNOWN for want of data, not of traffic."""
+    """One objective on one target at one moment. `blind`: UNKNOWN for want of data, not of traffic.
+
+    `fresh`: its check has just been asked, and told something; else the numbers are those of an earlier look.
+    """
 
     objective: Objective
     target: str
@@ -33,6 +36,7 @@ class Reading:
     value: float | None
     why: str
     blind: bool = False
+    fresh: bool = True
 
     @property
     def value_text(self) -> str:

@@ -81,6 +81,7 @@ class Objective:
     check: Text
     breach: Limit
     warn: Limit | None = None
+    clear: Limit | None = None
     window: Positive
     for_: Annotated[Seconds, Field(alias="for")]
     keep_firing_for: Seconds = 0.0
@@ -90,6 +91,10 @@ class Objective:
     no_data: Annotated[NoData, known_keys(NoData)]
     inhibited_by: str | None = None
     runbook: Text
+
+    def cleared_by(self, value: float) -> bool:
+        """Whether a value is good enough to end what fires, and not just within the limit."""
+        return self.clear is None or self.clear.broken_by(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +216,9 @@ def _contradictions(objective: Objective, path: Path) -> Iterator[tuple[tuple[st
         yield ("breach",), f"expected {expected} for this SLI, got {breach.text!r}"
     elif warn is not None and not warn.milder_than(breach):
         yield ("warn",), f"expected a limit that is passed before {breach.text!r}, got {warn.text!r}"
+    if (clear := objective.clear) is not None and not clear.on_good_side_of(breach):
+        side = "below" if breach.high_is_bad else "above"
+        yield ("clear",), f"expected {side} a value on the good side of {breach.text!r}, got {clear.text!r}"
     short = getattr(sli, "short_window", 0.0)
     if short >= objective.window:
         limit = format_duration(objective.window)

@@ -21,7 +21,8 @@ OK = "ok"
 DEFAULT_BACK_OFF = 60.0
 MAX_BACK_OFF = 600.0
 LONG_STALL = 1.0
-"""Seconds. Kept waiting for so long by us, a server may hang up on us and be well."""
+"""Seconds. Kept waiting for so long by us, a server may hang up on us and be well. A missed deadline tells
+more: the prober gives back what was lost, up to as much again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,8 @@ def _nothing_learnt(check: CheckConfig, result: Result) -> Outcome | None:
         return None
     if result.status == 429:
         return _throttled(check, result)
-    if result.stalled >= LONG_STALL or (result.reason is Reason.TIMEOUT and result.stalled):
+    given_back = check.request.timeout if result.reason is Reason.TIMEOUT else 0.0
+    if result.stalled >= max(LONG_STALL, given_back):
         return stalled(check.name, result, result.stalled)
     return None
 

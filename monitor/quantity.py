@@ -104,6 +104,12 @@ class Threshold:
             return False
         return self.value < other.value if self.high_is_bad else self.value > other.value
 
+    def on_good_side_of(self, other: Threshold) -> bool:
+        """True where no value that passes this one breaks `other`, and some values do neither."""
+        if self.unit != other.unit or self.high_is_bad == other.high_is_bad:
+            return False
+        return self.value < other.value if other.high_is_bad else self.value > other.value
+
     @property
     def limit(self) -> str:
         """The number alone, for people: `3 s`, `99.9 %`."""

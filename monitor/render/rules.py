@@ -7,6 +7,7 @@ One group an objective, evaluated from top to bottom:
     objective:samples     what it rests on: requests, probes or samples
     objective:threshold   the documented limit
     objective:judged      the value again, but only while it can be judged: fresh, and of enough samples
+    objective:good        the same while it is good, where it takes several good results to end the alert
     the alert             under the objective's name, with just the labels that the agent's own alert has
 
 The alert is what monitor/judge.py and monitor/alerting.py decide: UNKNOWN neither fires nor resolves, and an
@@ -115,9 +116,32 @@ class Group:
             self.record("samples", sli.samples),
             self.record("threshold", f"vector({number(objective.breach.value)})"),
             self.record("judged", f"{self.series('value')} and {enough} and on (target) {fresh(objective)}"),
+            *self.good(sli.alertable),
             self.alert(sli.alertable),
         ]
         return {"name": objective.name, "rules": rules}
+
+    def good(self, alertable: str) -> Iterator[dict[str, Any]]:
+        objective, judged = self.objective, self.series("judged")
+        if objective.good_results == 1:
+            return
+        if objective.clear:
+            yield self.record("good", held_against(judged, objective.clear))
+        else:
+            yield self.record("good", f"{judged} unless on (target) ({self.broken(alertable)})")
+
+    def broken(self, alertable: str) -> str:
+        broken = held_against(self.series("judged"), self.objective.breach)
+        return f"{broken} and on (target) {alertable}" if alertable else broken
+
+    def not_good_yet(self) -> str:
+        """What is judged, and not broken any more, but not good enough to end the alert."""
+        objective, judged = self.objective, self.series("judged")
+        if objective.good_results > 1:
+            back = (objective.good_results - 0.5) * self.pace.evaluate
+            good = f"count_over_time({self.series('good')}[{duration(back)}])"
+            return f"{judged} unless on (target) {good} >= {objective.good_results}"
+        return f"{judged} unless {held_against(judged, objective.clear)}" if objective.clear else ""
 
     def alert(self, alertable: str) -> dict[str, Any]:
         objective = self.objective
@@ -134,18 +158,17 @@ class Group:
         }
 
     def condition(self, alertable: str) -> str:
-        """Broken and not held back by the inhibitor; or unknown now, and firing all the same."""
+        """Broken and not held back by the inhibitor; or firing, and unknown now or not good enough yet."""
         objective, judged = self.objective, self.series("judged")
         firing = f'ALERTS{{alertname="{objective.name}", alertstate="firing"}}'
-        broken = f"{judged} {COMPARISONS[objective.breach.operator]} {number(objective.breach.value)}"
-        if alertable:
-            broken += f" and on (target) {alertable}"
-        lines = [f"max by (target) ({broken})"]
+        lines = [f"max by (target) ({self.broken(alertable)})"]
         if objective.inhibited_by:
             lines.append(f"  unless on (target) ({self.inhibitor()} unless on (target) {firing})")
         known = f'check:target{{check="{objective.check}"}}'
         just_now = f"timestamp({firing}) >= time() - {number(HELD_FOR * self.pace.evaluate)}"
-        lines += ["or", f"max by (target) ({known} unless on (target) {judged}) and on (target) ({just_now})"]
+        for going_on in (f"{known} unless on (target) {judged}", self.not_good_yet()):
+            if going_on:
+                lines += ["or", f"max by (target) ({going_on}) and on (target) ({just_now})"]
         return "\n".join(lines)
 
     def inhibitor(self) -> str:
@@ -154,6 +177,10 @@ class Group:
         standing = f'ALERTS{{alertname=~"{names}"}}'
         lingers = self.objective.sli.lingers
         return f"max_over_time({standing}[{duration(lingers)}])" if lingers else standing
+
+
+def held_against(value: str, limit: Threshold) -> str:
+    return f"{value} {COMPARISONS[limit.operator]} {number(limit.value)}"
 
 
 def fresh(objective: Objective) -> str:

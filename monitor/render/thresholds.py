@@ -10,8 +10,8 @@ HEAD = """# Thresholds
 Written by `paciolus-monitor render` from [alerts/objectives.yml](../alerts/objectives.yml), the only file
 that holds thresholds. Section numbers are those of the deployment and operations architecture.
 
-| objective | what | alert when | window | for | severity | documented |
-| --- | --- | --- | --- | --- | --- | --- |
+| objective | what | alert when | ends when | window | for | severity | documented |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 
@@ -21,10 +21,14 @@ def thresholds_page(objectives: Objectives) -> str:
 
 def _row(objective: Objective) -> str:
     alert = str(objective.breach) + (f" (warn: {objective.warn})" if objective.warn else "")
+    ends = str(objective.clear or "within it")
+    if objective.good_results > 1:
+        ends += f", {objective.good_results} times in a row"
     cells = (
         f"[{objective.name}]({objective.runbook.removeprefix('docs/')})",
         objective.title,
         alert,
+        ends,
         format_duration(objective.window),
         format_duration(objective.for_),
         objective.severity,

@@ -13,7 +13,7 @@ Severity = Literal["page", "ticket", "info"]
 class Check(BaseModel):
     name: str
     reason: str = Field(
-        description="`ok`, `throttled`, `stalled` (the agent itself stood still), or why it failed: dns, connect, tls, timeout, status, …"
+        description="`ok`, `throttled`, `stalled`, or why it failed: dns, connect, tls, timeout, status, …"
     )
     detail: str = Field(description="One line; what the target said may be part of it")
     duration: float

@@ -22,6 +22,7 @@ objectives:
     window: {window}
     for: {wait}
     keep_firing_for: {keep}
+{hysteresis}
     severity: page
     minimum_samples: {minimum}
     no_data: {{after: 1h, severity: ticket}}
@@ -39,6 +40,8 @@ class Case(NamedTuple):
     window: str = "60s"
     wait: str = "30s"
     keep: str = "30s"
+    hysteresis: str = ""
+    """More keys of the objective, as YAML."""
 
     def objective(self, folder: Path) -> Objective:
         path = folder / "objectives.yml"
@@ -91,3 +94,25 @@ CASES = (
         *("above 80%", 1, "metrics", "20s", "30s", "15s"),
     ),
 )
+
+HYSTERESIS = (
+    Case(
+        "gauge",
+        histories.probes,
+        "{kind: gauge, metric: 'probe_consecutive_failures{check=\"health\"}'}",
+        *("at least 2", 1, "health", "20s", "15s", "0s", "    clear: below 1\n    good_results: 3"),
+    ),
+    Case(
+        "ratio",
+        histories.requests,
+        "{kind: ratio, bad: 'c_total{status=~\"5..\"}', total: c_total}",
+        *("above 5%", 10, "metrics", "30s", "15s", "15s", "    good_results: 2"),
+    ),
+    Case(
+        "utilisation",
+        histories.fullness,
+        "{kind: utilisation, used: used, capacity: capacity}",
+        *("above 80%", 1, "metrics", "10s", "15s", "15s", "    clear: below 70%"),
+    ),
+)
+"""Which end only past a limit of their own, or after several good results."""

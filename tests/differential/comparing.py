@@ -196,13 +196,13 @@ class Comparison(NamedTuple):
         )
 
 
-def compare(case: Case, promtool: Path, folder: Path) -> Comparison:
-    """N histories that are no tie."""
+def compare(case: Case, promtool: Path, folder: Path, wanted: int) -> Comparison:
+    """As many histories that are no tie."""
     objective = case.objective(folder)
     inputs: list[list[dict[str, str]]] = []
     seen, ties = Counter[int](), 0
     for target in itertools.count():
-        if len(inputs) == N:
+        if len(inputs) == wanted:
             break
         scrapes = history(case.histories, Random(f"{SEED} {case.kind} {target}"))
         evaluations = list(agent_says(objective, scrapes))
@@ -213,16 +213,20 @@ def compare(case: Case, promtool: Path, folder: Path) -> Comparison:
         sees = prometheus_sees(scrapes, target, probed=objective.check == "health")
         inputs.append([*sees, *expected(evaluations, target)])
     tests = [promtool_test(objective, batch) for batch in batches(inputs)]
-    return Comparison(case.kind, N, ties, seen, run_promtool(promtool, folder, objective, tests))
+    return Comparison(case.kind, wanted, ties, seen, run_promtool(promtool, folder, objective, tests))
 
 
-def check(case: Case, promtool: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    compared = compare(case, promtool, folder)
+def check(
+    case: Case, promtool: Path, folder: Path, capsys: pytest.CaptureFixture[str], wanted: int = N
+) -> None:
+    compared = compare(case, promtool, folder, wanted)
     with capsys.disabled():
         print(f"\n{compared}", end=" ")
     assert not compared.complaints, compared.complaints
-    assert min(compared.seen[state] for state in STATES.values()) > N / 20, "broken now and then, not always"
-    assert compared.ties < N / 20
+    assert min(compared.seen[state] for state in STATES.values()) > wanted / 20, (
+        "broken now and then, not always"
+    )
+    assert compared.ties < wanted / 20
 
 
 def batches(inputs: list[list[dict[str, str]]]) -> Iterator[list[dict[str, str]]]:

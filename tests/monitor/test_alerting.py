@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from monitor.alerting import NO_DATA, Alert, Alerting, Key, State, count_by_state
 from monitor.judge import Reading, Verdict
 from monitor.objectives import Objective
+from monitor.quantity import parse_threshold
 from monitor.selector import parse_selector
 from monitor.slis import BurnRate
 from tests.monitor.making import objective
@@ -101,6 +102,69 @@ def test_one_objective(verdicts: str, told: str) -> None:
 )
 def test_without_for_and_keep_firing_for(verdicts: str, told: str) -> None:
     assert line(play({SUDDEN: verdicts}), "target-down") == told.rstrip()
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        pytest.param([4, 6, 4, 4], " F", id="within the limit is not clear"),
+        pytest.param([6, 4, 2, 4, 4], "F R", id="past it, it is over: then the limit counts again"),
+        pytest.param([6, 4, 2, 6], "F RF", id="the next one"),
+        pytest.param([4, 4, 4], "", id="between the two nothing begins"),
+        pytest.param([6, None, 4, 2], "F  R", id="UNKNOWN in between"),
+    ],
+)
+def test_what_fires_ends_past_a_limit_of_its_own(values: list[float | None], told: str) -> None:
+    assert line(play_values(replace(SUDDEN, clear=parse_threshold("below 3")), values), "target-down") == told
+
+
+def play_values(of: Objective, values: Iterable[float | None]) -> list[tuple[int, Alert]]:
+    alerting, told = Alerting(), []
+    for number, value in enumerate(values):
+        now = BEGAN + number * CYCLE
+        verdict = "x" if value is None else "B" if of.breach.broken_by(value) else "."
+        told += [
+            (number, each)
+            for each in alerting.advance([replace(reading(of, verdict, now), value=value)], now)
+        ]
+    return told
+
+
+def test_a_value_between_the_limits_says_what_it_waits_for() -> None:
+    alerting = Alerting()
+    of = replace(SUDDEN, clear=parse_threshold("below 3"))
+    for value, verdict in ((6.0, "B"), (4.0, ".")):
+        alerting.advance([replace(reading(of, verdict, BEGAN), value=value)], BEGAN)
+    [alert] = alerting.of("api")
+    assert (alert.value, alert.reason) == ("4", "because; it ends below 3")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "told"),
+    [
+        pytest.param("B..B...", "F     R", id="three in a row"),
+        pytest.param("B..?...", "F     R", id="UNKNOWN is none of them"),
+        pytest.param("..B.B..B.B...", "  F         R", id="flapping is one alert"),
+        pytest.param("w.w.w", "", id="nothing fires"),
+    ],
+)
+def test_it_takes_several_good_results(verdicts: str, told: str) -> None:
+    assert line(play({replace(SUDDEN, good_results=3): verdicts}), "target-down") == told
+
+
+def test_keep_firing_for_counts_from_the_last_of_them() -> None:
+    assert line(play({replace(PATIENT, good_results=2): "BBB......"}), "slow") == "  F   R"
+
+
+def test_a_good_result_that_was_seen_before_is_none() -> None:
+    """The check was left alone: its numbers are those of the last look."""
+    alerting, of = Alerting(), replace(SUDDEN, good_results=2)
+    steps = [("B", True), (".", True), (".", False), (".", False), (".", True)]
+    told = [
+        len(alerting.advance([replace(reading(of, verdict, now), fresh=fresh)], now))
+        for now, (verdict, fresh) in zip((BEGAN + CYCLE * n for n in range(5)), steps, strict=True)
+    ]
+    assert told == [1, 0, 0, 0, 1]
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,27 @@ def _reads(name: str) -> Any:
     return DOCUMENTED.by_name(name).sli.reads
 
 
+def test_recovery_is_confirmed_as_quickly() -> None:
+    """The first good answer resolves nothing; three do, 1.5 s apart."""
+    played = play(down((60.0, 149.0)))
+    assert asked(played, 149.0, 180.0) == [150.0, 151.5, 153.0]
+    assert played.pages() == [(63.02, "firing"), (153.02, "resolved")]
+
+
+def test_one_lucky_answer_resolves_nothing() -> None:
+    played = play(down((60.0, 150.0), (151.0, 299.0)), 400.0)
+    assert played.pages() == [(63.02, "firing"), (303.02, "resolved")]
+
+
+@pytest.mark.parametrize("alive", [0.25, 0.5])
+def test_a_target_that_answers_now_and_then_is_one_page(alive: float) -> None:
+    chance = Random(f"alive {alive}")
+    played = play(lambda at: REFUSED if 60.0 <= at < 900.0 and chance.random() > alive else WELL, 1000.0)
+    states = [state for _, state in played.pages()]
+    assert states.count("firing") <= 3
+    assert states[-1] == "resolved"
+
+
 def test_spacing_is_shortened_with_the_windows() -> None:
     (at, state), *_ = play(down((60.0, 100.0)), 80.0, interval=1.0, shorten=20.0).pages()
     assert state == "firing"

@@ -163,7 +163,7 @@ def test_one_or_two_failed_probes_page_nobody(failures: str) -> None:
 def test_three_in_a_row_page_once_and_resolve_once(before: int, failures: int) -> None:
     line = "." * before + "x" * failures + "." * 200
     told = watched(each == "." for each in line)
-    assert told == [(before + 2, "firing", "target-down"), (before + failures, "resolved", "target-down")]
+    assert told == [(before + 2, "firing", "target-down"), (before + failures + 2, "resolved", "target-down")]
 
 
 def test_a_target_that_fails_every_second_probe_is_found_by_its_burn_rate() -> None:

@@ -35,15 +35,15 @@ def test_what_is_committed_is_up_to_date() -> None:
 
 def test_a_changed_threshold_shows_everywhere_and_is_told_readably(house: Path) -> None:
     objectives = house / "alerts" / "objectives.yml"
-    objectives.write_text(objectives.read_text().replace("breach: above 100/min", "breach: above 60/min"))
+    objectives.write_text(objectives.read_text().replace("breach: above 100/min", "breach: above 90/min"))
     checked = CliRunner().invoke(app, ["render", "--check"])
     assert checked.exit_code == 1
     changed = [line for line in checked.output.splitlines() if re.match(r"[-+](?![-+])", line)]
     assert '-      "title": "Failed logins, alert when above 100/min",' in changed
-    assert '+      "title": "Failed logins, alert when above 60/min",' in changed
-    assert '+                "value": 60.0' in changed
+    assert '+      "title": "Failed logins, alert when above 90/min",' in changed
+    assert '+                "value": 90.0' in changed
     assert any(line.startswith("-| [failed-logins]") and "| above 100/min |" in line for line in changed)
-    assert any(line.startswith("+| [failed-logins]") and "| above 60/min |" in line for line in changed)
+    assert any(line.startswith("+| [failed-logins]") and "| above 90/min |" in line for line in changed)
     assert only_numbers_differ(dashboards_of(checked.output))
 
     assert CliRunner().invoke(app, ["render"]).exit_code == 0
