@@ -19,7 +19,8 @@ from tests.conftest import StartProcess
 # Another one explores further: OPENAPI_SEED=7 pytest tests/app/test_openapi.py
 SEED = os.environ.get("OPENAPI_SEED", "20261")
 CASES = 2500
-PATIENCE = 240
+PATIENCE = 600
+"""Seconds, against hanging alone: the work takes 40 to 140, by what else the machine does."""
 NO_LIMITS = {"LOGIN_ADDRESS_ATTEMPTS": "100000", "LOGIN_LOCK_FAILURES": "1000"}
 """Else soon nobody gets in: all cases come from one address."""
 FILES = Path(__file__).with_name("trial_balances.py")
@@ -59,7 +60,7 @@ def test_no_answer_is_undocumented_and_none_is_our_fault(
     write_config(tmp_path, document)
     run = process(
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{client.base_url}/openapi.json"),
-        *("--seed", SEED, "--checks", ",".join(CHECKS), "--max-examples", "150", "--continue-on-failure"),
+        *("--seed", SEED, "--checks", ",".join(CHECKS), "--max-examples", "110", "--continue-on-failure"),
         *("--no-color", "--report", "json", "--report-json-path", "report.json"),
         cwd=tmp_path,
     )
