@@ -125,6 +125,33 @@ def render(
 
 
 @app.command()
+def report(
+    month: Annotated[str, typer.Option(help="Such as 2026-10, in UTC; the last one that is over.")] = "",
+    markdown: Annotated[bool, typer.Option("--md", help="As Markdown.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="As one file for a browser.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """A month: uptime, error budget, incidents, slowest hours. Exit status 1 if nothing is known of it."""
+    from monitor.report import command, forms
+
+    if markdown + json + html > 1:
+        raise typer.BadParameter("choose one of them", param_hint="--md, --json, --html")
+    settings = load_config(config)
+    try:
+        made = command.make(month, settings, _objectives(settings), time.time())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--month") from None
+    if made.empty:
+        typer.echo(command.nothing(made), err=True)
+        raise typer.Exit(1)
+    if form := "md" if markdown else "json" if json else "html" if html else "":
+        typer.echo(forms.WRITTEN[form](made), nl=False)
+    else:
+        forms.show(Console(highlight=False), made)
+
+
+@app.command()
 def demo(
     once: Annotated[
         bool, typer.Option("--once", help="Exit when the story is told: 0 if it all happened.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -50,11 +50,16 @@ class Numbers:
 
 
 def existing(connection: sa.Connection, wanted: Iterable[Series]) -> dict[Series, int]:
+    """Asked for column by column: for a list of whole keys SQLite reads the table from end to end."""
     found: dict[Series, int] = {}
-    for some in chunks(sorted(wanted)):
-        query = sa.select(series).where(sa.tuple_(series.c.kind, series.c.target, series.c.name).in_(some))
-        found |= {Series(row.kind, row.target, row.name): row.id for row in connection.execute(query)}
-    return found
+    wanted = set(wanted)
+    names = sorted({each.name for each in wanted})
+    for targets in chunks(sorted({each.target for each in wanted})):
+        columns = series.c
+        query = sa.select(series).where(columns.target.in_(targets), columns.name.in_(names))
+        for row in connection.execute(query.where(columns.kind.in_(sorted({each.kind for each in wanted})))):
+            found[Series(row.kind, row.target, row.name)] = row.id
+    return {each: number for each, number in found.items() if each in wanted}
 
 
 def named(entries: Iterable[Entry]) -> Iterator[Series]:
@@ -75,7 +80,3 @@ def judged(reading: Reading) -> Series:
 def chunks(items: Iterable[T], size: int = AT_ONCE) -> Iterator[list[T]]:
     listed = list(items)
     return (listed[start : start + size] for start in range(0, len(listed), size))
-
-
-def key_of(table: sa.Table) -> Any:
-    return sa.tuple_(*table.primary_key.columns)

@@ -125,8 +125,7 @@ class Reader:
         found = Sum()
         with self._engine.connect() as connection:
             number = _number(connection, Series(CHECK, target, check))
-            oldest = _oldest(connection, rollups, number, MINUTE)
-            finest = MINUTE if oldest is not None and oldest <= since else HOUR
+            finest = MINUTE if _reaches(connection, rollups, number, MINUTE, HOUR, since) else HOUR
             for span, start, end in pieces(since, until, finest):
                 for row in connection.execute(_within(rollups, number, span, start, end)):
                     found.add(Rollup.stored(row))
@@ -214,9 +213,7 @@ class _Steps:
         fitting = [span for span in spans if step % span == 0 and since % span == 0]
         span = max(fitting, default=MINUTE)
         for longer in (each for each in spans if each > span):
-            oldest = _oldest(connection, self._table, self._number, span)
-            before = _oldest(connection, self._table, self._number, longer)
-            if before is None or (oldest is not None and oldest <= max(since, before + longer)):
+            if _reaches(connection, self._table, self._number, span, longer, since):
                 break
             span = longer
         return span
@@ -251,6 +248,15 @@ def _within(table: sa.Table, number: int | None, span: int, start: float, end: f
     return sa.select(table).where(
         columns.span == span, columns.series == number, columns.at >= start, columns.at < end
     )
+
+
+def _reaches(
+    connection: sa.Connection, table: sa.Table, number: int | None, span: int, longer: int, since: float
+) -> bool:
+    """Whether no row of the shorter span has been deleted since then: the longer one goes back no further."""
+    first = _oldest(connection, table, number, longer)
+    oldest = _oldest(connection, table, number, span)
+    return first is None or (oldest is not None and oldest <= max(since, first + longer))
 
 
 def _oldest(connection: sa.Connection, table: sa.Table, number: int | None, span: int) -> int | None:

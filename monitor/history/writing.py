@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import struct
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import groupby, takewhile
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from monitor.history.numbers import CHECK, Series, checked, chunks, key_of
+from monitor.history.numbers import CHECK, Series, checked, chunks
 from monitor.history.rollup import HOUR, Extent, Rollup, RollupKey, extents, packed_phases, rolled
 from monitor.history.rows import IGNORED, OK, Entry, ProbeRow
 from monitor.history.tables import failures, outcomes, probe_results, readings, rollups, series
@@ -59,6 +59,10 @@ def add_probes(connection: sa.Connection, probes: Sequence[ProbeRow], numbers: S
     """To everything but the raw rows."""
     add_rollups(connection, rolled(probes, numbers))
     add_outcomes(connection, probes, numbers)
+    add_failures(connection, probes, numbers)
+
+
+def add_failures(connection: sa.Connection, probes: Iterable[ProbeRow], numbers: SeriesNumbers) -> None:
     failed = [
         {"series": numbers[checked(probe)], **_raw(probe)}
         for probe in probes
@@ -123,9 +127,20 @@ def _raw(probe: ProbeRow) -> dict[str, Any]:
     return {**probe._asdict(), "phases": packed_phases(probe.phases)}
 
 
-def _existing(connection: sa.Connection, table: sa.Table, keys: Iterable[tuple[int, ...]]) -> Iterator[Any]:
-    for some in chunks(keys):
-        yield from connection.execute(sa.select(table).where(key_of(table).in_(some)))
+def _existing(connection: sa.Connection, table: sa.Table, keys: Collection[tuple[int, ...]]) -> Iterator[Any]:
+    """The rows with these keys, of which the last two parts are the series and the time.
+
+    They are asked for column by column: for a list of whole keys SQLite reads the table from end to end.
+    """
+    columns = table.primary_key.columns
+    for span, group in groupby(sorted(keys), key=lambda key: key[:-2]):
+        wanted = set(group)
+        leading = [column == value for column, value in zip(columns, span, strict=False)]
+        for numbers in chunks(sorted({key[-2] for key in wanted})):
+            for times in chunks(sorted({key[-1] for key in wanted})):
+                within = (table.c.series.in_(numbers), table.c.at.in_(times))
+                rows = connection.execute(sa.select(table).where(*leading, *within))
+                yield from (row for row in rows if (*span, row.series, row.at) in wanted)
 
 
 def _write(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -151,3 +153,26 @@ def test_names_that_nothing_speaks_of_any_more_are_forgotten(store: History) -> 
         assert connection.execute(sa.select(series.c.target)).scalars().all() == ["web"]
     store.record([entry(probes=(probe(2e9),))])
     assert store.read.uptime("api", 2e9 - DAY, 2e9 + DAY).total == 1
+
+
+def test_no_table_is_read_from_end_to_end_to_add_a_cycle(tmp_path: Path) -> None:
+    """Each statement's plan, as SQLite explains it: a scan would make cycles dearer from month to month."""
+    store = History(f"sqlite:///{tmp_path / 'history.db'}")
+    store.create()
+    statements: list[tuple[str, Any]] = []
+
+    @sa.event.listens_for(store.engine, "before_cursor_execute")
+    def listen(_1: object, _2: object, statement: str, parameters: Any, *_: object) -> None:
+        statements.append((statement, parameters))
+
+    read = tuple(Reading(objective(f"o-{i}"), "api", MIDNIGHT, Verdict.OK, 1.0, "") for i in range(3))
+    store.record(
+        [entry(MIDNIGHT + 40.0 * i, probes=(probe(MIDNIGHT + 40.0 * i),), readings=read) for i in range(9)]
+    )
+    selects = [each for each in statements if each[0].startswith("SELECT")]
+    assert len(selects) >= 5
+    with store.engine.connect() as connection:
+        for statement, parameters in selects:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            assert not [step for step in plan if step[-1].startswith("SCAN")], statement
+    store.close()
