@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 import sqlalchemy as sa
 
 from monitor.history.rows import Entry, ProbeRow
-from monitor.history.tables import failures, outcomes, readings, rollups, series
+from monitor.history.tables import series
 from monitor.judge import Reading
 
 CHECK, OBJECTIVE = "check", "objective"
@@ -43,10 +43,8 @@ class Numbers:
     def keep(self, found: Mapping[Series, int]) -> None:
         self._known.update(found)
 
-    def forget_unused(self, connection: sa.Connection) -> None:
+    def forget(self) -> None:
         self._known.clear()
-        used = (table.c.series == series.c.id for table in (rollups, readings, outcomes, failures))
-        connection.execute(series.delete().where(*(~sa.exists().where(each) for each in used)))
 
 
 def existing(connection: sa.Connection, wanted: Iterable[Series]) -> dict[Series, int]:

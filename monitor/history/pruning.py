@@ -55,7 +55,8 @@ def prune(writing: Writing, numbers: Numbers, now: float) -> None:
         _delete_by_series(writing, condition)
     _thin_failures(writing)
     with writing() as connection:
-        numbers.forget_unused(connection)
+        connection.execute(series.delete().where(*_unused()))
+    numbers.forget()
 
 
 def _old_spans(now: float) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]:
@@ -63,6 +64,13 @@ def _old_spans(now: float) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]:
         for span, seconds in kept.items():
             yield table, sa.and_(table.c.span == span, table.c.at < now - seconds - span)
     yield outcomes, outcomes.c.at < now - KEEP_OUTCOMES - HOUR
+
+
+def _unused() -> Iterator[sa.ColumnElement[bool]]:
+    """Spans are named, for without them no primary key leads to a series."""
+    for table, kept in ((rollups, KEEP_ROLLUPS), (readings, KEEP_READINGS), (outcomes, {}), (failures, {})):
+        row = table.c.series == series.c.id
+        yield ~sa.exists().where(sa.and_(row, table.c.span.in_(kept)) if kept else row)
 
 
 def _delete_by_id(writing: Writing, table: sa.Table, condition: sa.ColumnElement[bool]) -> None:
