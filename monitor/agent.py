@@ -135,6 +135,7 @@ class Agent:
 
     def _follow(self, past: Outcomes) -> None:
         """Failures in a row up to now, or the last success."""
+        self.cycle.conditions[past.target].looked_at = max(past.times, default=None)
         last = past.failures_in_a_row or 1
         for at, value in zip(past.times[-last:], past.values[-last:], strict=True):
             self.cycle.conditions[past.target].follow(past.check, value == 1, at, at, self.cycle.spacing)

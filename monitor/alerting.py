@@ -97,6 +97,20 @@ class Alerting:
         """Whether one of these fires about the target."""
         return any(alert.state is State.FIRING and alert.key.name in names for alert in self.of(target))
 
+    def forget_after(self, target: str, now: float) -> None:
+        """The clock was set back: nothing that stands began, ended or was seen later than now."""
+        for key, alert in self._standing.get(target, {}).items():
+            self._standing[target][key] = replace(
+                alert,
+                since=min(alert.since, now),
+                last_broken=min(alert.last_broken, now),
+                fired_at=alert.fired_at and min(alert.fired_at, now),
+                good_since=None,
+            )
+        for key, ended in self._ended.items():
+            if key.target == target:
+                self._ended[key] = min(ended, now)
+
     @property
     def alerts(self) -> dict[Key, Alert]:
         """Those of all targets."""

@@ -17,14 +17,15 @@ from monitor.confirming import COUNTED, LEEWAY, SPACING, Streak, counting, follo
 from monitor.conversations import Decision
 from monitor.dispatch import Dispatch
 from monitor.history import Entry, Message, ProbeRow
-from monitor.judge import Reading, judge_all
+from monitor.judge import Reading, judge_all, nobody_knows
 from monitor.metrics import AgentMetrics
 from monitor.notify.facts import MOST_ALSO, FactBook
 from monitor.notify.message import page_json, summary
 from monitor.objectives import Objectives
-from monitor.probes import PROBES, Outcome
+from monitor.probes import PROBES, Outcome, stalled
 from monitor.recorder import Recorder
 from monitor.series import Memory
+from monitor.standstill import Away, away
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,16 @@ class Condition:
     again_at: dict[str, float] = field(default_factory=dict)
     """When checks that are not decided yet are asked again, out of turn."""
     readings: list[Reading] = field(default_factory=list)
+    looked_at: float | None = None
+    """When the last look ended; after a restart, when the last probe that was stored did."""
+
+    def begin_anew(self, now: float) -> None:
+        """After a time of which nobody knows. Who asked to be left alone is left alone as long as before."""
+        self.streaks.clear()
+        self.again_at.clear()
+        if self.looked_at is not None and now < self.looked_at:
+            back = self.looked_at - now
+            self.left_alone_until = {check: at - back for check, at in self.left_alone_until.items()}
 
     def follow(self, check: str, success: bool, began: float, ended: float, spacing: float) -> None:
         self.streaks[check] = follow(self.streaks.get(check), success, began, ended, spacing)
@@ -74,12 +85,27 @@ class Cycle:
         began = self.clock()
         outcomes = await self.collect(target, again=again)
         now = self.clock()
+        lost = away(target, self.conditions[target.name].looked_at, began, now)
+        if lost is not None:
+            outcomes = self.begin_anew(target, outcomes, lost, now)
         self.remember(target, outcomes, began, now, again=again)
-        readings = self.evaluate(target, now, {each.check for each in outcomes if each.telling})
+        readings = self.evaluate(target, now, {each.check for each in outcomes if each.telling}, lost)
         self.facts.observe(target.name, outcomes, readings, now)
         changed = self.alerting.advance(readings, now)
         self.enqueue(target, outcomes, changed, began, now, again=again)
         return self.confirm(target, outcomes, now)
+
+    def begin_anew(self, target: Target, outcomes: list[Outcome], lost: Away, now: float) -> list[Outcome]:
+        """Takes back what can't be true of a time in which the agent was away."""
+        log.warning("%s: %s", target.name, lost.why)
+        self.metrics.stood_still(max(0.0, lost.seconds))
+        self.conditions[target.name].begin_anew(now)
+        if lost.seconds < 0:
+            self.memory.forget_after(target.name, now)
+            self.alerting.forget_after(target.name, now)
+        if not lost.during:
+            return outcomes
+        return [each if each.success else stalled(each.check, each.result, lost.why) for each in outcomes]
 
     @property
     def spacing(self) -> float:
@@ -126,9 +152,12 @@ class Cycle:
                 condition.again_at[outcome.check] = soon + LEEWAY / self.config.shorten_windows
         return max(0.0, min(condition.again_at.values()) - now) if condition.again_at else None
 
-    def evaluate(self, target: Target, now: float, fresh: Collection[str]) -> list[Reading]:
+    def evaluate(
+        self, target: Target, now: float, fresh: Collection[str], lost: Away | None
+    ) -> list[Reading]:
         """`fresh` are the checks that have just told something."""
         condition = self.conditions[target.name]
+        condition.looked_at = now
         condition.readings = [
             replace(
                 _explained(reading, condition.outcomes.get(reading.objective.check)),
@@ -136,6 +165,8 @@ class Cycle:
             )
             for reading in judge_all(self.objectives, self.memory, target, now)
         ]
+        if lost is not None:
+            condition.readings = [nobody_knows(each, lost.why) for each in condition.readings]
         for reading in condition.readings:
             self.metrics.judged(reading)
         return condition.readings

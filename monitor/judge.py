@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from monitor.config import Target
@@ -84,6 +84,11 @@ def judge(objective: Objective, memory: Memory, target: Target, now: float) -> R
         measured.value,
         f"{measured.basis} in the last {format_duration(objective.window)}",
     )
+
+
+def nobody_knows(reading: Reading, why: str) -> Reading:
+    """UNKNOWN for a reason of the agent's own, and not for want of the target's data."""
+    return replace(reading, verdict=Verdict.UNKNOWN, why=why, blind=False)
 
 
 def _too_few(objective: Objective, measured: Measurement) -> str:

@@ -76,6 +76,11 @@ class AgentMetrics:
         self._last_cycle = Gauge(
             "monitor_last_success_timestamp_seconds", "When a cycle last ended well.", registry=to
         )
+        self._standstill = Counter(
+            "monitor_standstill_seconds",
+            "Time of which nobody knows: suspended, blocked or not running, by target's looks.",
+            registry=to,
+        )
         self.series = Gauge("monitor_series", "Series held in memory.", registry=to)
 
     def _declare_store(self, to: CollectorRegistry) -> None:
@@ -108,6 +113,9 @@ class AgentMetrics:
     def cycle_ended(self, at: float) -> None:
         self.last_cycle_at = at
         self._last_cycle.set(at)
+
+    def stood_still(self, seconds: float) -> None:
+        self._standstill.inc(seconds)
 
     def probed(self, target: str, outcome: Outcome, failures: int, *, again: bool = False) -> None:
         """A repeat (`again`) tells how things are, and is left out of what shares are computed from."""

@@ -97,14 +97,14 @@ def _nothing_learnt(check: CheckConfig, result: Result) -> Outcome | None:
         return _throttled(check, result)
     given_back = check.request.timeout if result.reason is Reason.TIMEOUT else 0.0
     if result.stalled >= max(LONG_STALL, given_back):
-        return stalled(check.name, result, result.stalled)
+        still = f"the agent itself stood still for {format_duration(result.stalled)}"
+        return stalled(check.name, result, still)
     return None
 
 
-def stalled(check: str, result: Result, seconds: float) -> Outcome:
-    """The agent stood still for so long: what looks like the target's failure may be ours."""
-    detail = f"the agent itself stood still for {format_duration(seconds)}; it saw: {result.detail}"
-    return Outcome(check, STALLED, detail, result, [])
+def stalled(check: str, result: Result, why: str) -> Outcome:
+    """What looks like the target's failure may be ours."""
+    return Outcome(check, STALLED, f"{why}; it saw: {result.detail}", result, [])
 
 
 def _throttled(check: CheckConfig, result: Result) -> Outcome:

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 SLOTS = 100
 """Per interval length. More would be more even and cost more."""
+CLOCK_EVERY, CLOCK_JUMP = 1.0, 2.0
+"""Seconds between two looks at the clock, and by how much it differs when it was set or the machine slept."""
 
 
 class Run(Protocol):
@@ -45,14 +47,37 @@ class Schedule:
         """Of targets that are looked at out of turn: the timer of the next look, None while it runs."""
         self._owed: set[str] = set()
         self._turns: dict[tuple[float, float], int] = {}
+        self._targets: tuple[Target, ...] = ()
+        self._ahead = 0.0
+        """Seconds from the loop's clock, which nobody sets, to ours."""
+        self._clock_watch: asyncio.TimerHandle | None = None
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True}
         )
 
     def start(self, targets: Iterable[Target]) -> None:
+        self._targets = tuple(targets)
+        self._plan()
+        self._scheduler.start()
+        self._ahead = self._clock() - asyncio.get_running_loop().time()
+        self._watch_clock()
+
+    def _watch_clock(self) -> None:
+        """Turns are planned by the clock: set back by an hour, it would let nothing run for an hour."""
+        loop = asyncio.get_running_loop()
+        ahead = self._clock() - loop.time()
+        if abs(jump := ahead - self._ahead) > CLOCK_JUMP:
+            log.warning("the clock differs by %+.1f s from what it was: all turns are planned anew", jump)
+            self._scheduler.remove_all_jobs()
+            self._turns.clear()
+            self._plan()
+        self._ahead = ahead
+        self._clock_watch = loop.call_later(CLOCK_EVERY, self._watch_clock)
+
+    def _plan(self) -> None:
         began = self._clock()
         self._metrics.last_cycle_at = began
-        for (interval, offset), slot in slots(targets).items():
+        for (interval, offset), slot in slots(self._targets).items():
             self._scheduler.add_job(
                 self.fire,
                 IntervalTrigger(
@@ -61,7 +86,6 @@ class Schedule:
                 args=(slot, interval, began + offset),
                 next_run_time=datetime.fromtimestamp(began + offset, UTC),
             )
-        self._scheduler.start()
 
     async def fire(self, slot: list[Target], interval: float, origin: float) -> None:
         """Starts the cycle of each target in the slot that isn't still busy with its last one.
@@ -136,7 +160,7 @@ class Schedule:
         self._cancel_timers()
 
     def _cancel_timers(self) -> None:
-        for timer in filter(None, self._again.values()):
+        for timer in filter(None, (self._clock_watch, *self._again.values())):
             timer.cancel()
 
 

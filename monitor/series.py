@@ -59,6 +59,11 @@ class Series:
             del self._values[: self._first]
             self._first = 0
 
+    def forget_after(self, at: float) -> None:
+        keep = bisect_right(self._times, at, lo=self._first)
+        del self._times[keep:]
+        del self._values[keep:]
+
     def between(self, start: float, end: float) -> Points:
         """The samples with start <= time <= end."""
         low = bisect_left(self._times, start, lo=self._first)
@@ -107,6 +112,13 @@ class TargetSeries:
             if selector.accepts(series.labels):
                 yield series
 
+    def forget_after(self, at: float) -> None:
+        for kept in self._by_name.values():
+            for key, series in list(kept.items()):
+                series.forget_after(at)
+                if not len(series):
+                    del kept[key]
+
     def forget_dead(self, now: float) -> None:
         """Drops series that got nothing for longer than anyone looks back: workers and routes of the past."""
         for name, kept in self._by_name.items():
@@ -138,6 +150,13 @@ class Memory:
             return
         self.of(target).remember(at, samples)
         self._last_good[target, check] = max(at, self._last_good.get((target, check), at))
+
+    def forget_after(self, target: str, at: float) -> None:
+        """The clock was set back to then: what is dated later would hide what comes now."""
+        self.of(target).forget_after(at)
+        for place, last in self._last_good.items():
+            if place[0] == target:
+                self._last_good[place] = min(last, at)
 
     def last_good(self, target: str, check: str) -> float | None:
         return self._last_good.get((target, check))

@@ -83,7 +83,7 @@ class Page:
         if since > LATE_AFTER_INTERVALS * slowest:
             return [f"no cycle has ended well for {since:.0f} s, the longest interval is {slowest:g} s"]
         if since < -slowest:
-            return [f"the clock was set back by {-since:.0f} s, nothing is measured until it has caught up"]
+            return [f"the clock was set back by {-since:.0f} s, and nothing has been measured since"]
         return list(filter(None, [self.quiet.fault(self.clock())]))
 
     def snapshot(self) -> Snapshot:
