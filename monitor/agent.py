@@ -21,6 +21,7 @@ from exporters.sample import labels
 from monitor import deploys
 from monitor.alerting import NO_DATA, Alert, Alerting
 from monitor.config import Config
+from monitor.confirming import RECENT
 from monitor.cycle import Condition, Cycle
 from monitor.deploys import BUILD_INFO
 from monitor.dispatch import Dispatch
@@ -74,6 +75,7 @@ class Agent:
             clock=clock,
             conditions={target.name: Condition() for target in config.targets},
             facts=FactBook(replace(config.links, page=config.web.url or "")),
+            steady=time.monotonic,
         )
         self._resends = [
             Resend(
@@ -134,11 +136,12 @@ class Agent:
                 self._follow(past)
 
     def _follow(self, past: Outcomes) -> None:
-        """Failures in a row up to now, or the last success."""
-        self.cycle.conditions[past.target].looked_at = max(past.times, default=None)
-        last = past.failures_in_a_row or 1
+        """Failures in a row up to now, or the last success; and what went before, as far as it matters."""
+        condition = self.cycle.conditions[past.target]
+        condition.looked_at = max(past.times[-1], condition.looked_at or 0.0)
+        last = max(past.failures_in_a_row, RECENT) + 1
         for at, value in zip(past.times[-last:], past.values[-last:], strict=True):
-            self.cycle.conditions[past.target].follow(past.check, value == 1, at, at, self.cycle.spacing)
+            condition.follow(past.check, value == 1, at, at, self.cycle.spacing)
 
     def _facts(self, alert: Alert) -> Facts:
         return self.cycle.facts.about(alert, self._clock())

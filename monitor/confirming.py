@@ -6,7 +6,8 @@ last one that counted. Three failures in a row then span three seconds, whatever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from monitor.objectives import Objective, Objectives
@@ -16,6 +17,9 @@ SPACING = 1.5
 LEEWAY = 0.01
 """Seconds by which a repeat begins later than it must: the timer's clock and the one that counts differ."""
 COUNTED = "probe_consecutive_failures"
+INTERRUPTIONS = "probe_recent_interruptions"
+RECENT = 20
+"""Regular probes of a check, among which interruptions are counted."""
 
 
 class Needed(NamedTuple):
@@ -36,6 +40,18 @@ class Streak:
     @property
     def failures(self) -> int:
         return 0 if self.success else self.length
+
+
+@dataclass(slots=True)
+class Steadiness:
+    """How often a check began to fail, among its last regular probes: an outage is one interruption, however
+    long, and an instance of several that fails is many."""
+
+    began_to_fail: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT))
+
+    @property
+    def interruptions(self) -> int:
+        return sum(self.began_to_fail)
 
 
 def follow(streak: Streak | None, success: bool, began: float, ended: float, spacing: float) -> Streak:

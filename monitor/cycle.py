@@ -13,7 +13,18 @@ from exporters.http import Prober
 from exporters.sample import Sample, labels
 from monitor.alerting import Alert, Alerting
 from monitor.config import Config, Target
-from monitor.confirming import COUNTED, LEEWAY, SPACING, Streak, counting, follow, needed, undecided
+from monitor.confirming import (
+    COUNTED,
+    INTERRUPTIONS,
+    LEEWAY,
+    SPACING,
+    Steadiness,
+    Streak,
+    counting,
+    follow,
+    needed,
+    undecided,
+)
 from monitor.conversations import Decision
 from monitor.dispatch import Dispatch
 from monitor.history import Entry, Message, ProbeRow
@@ -35,6 +46,7 @@ class Condition:
     """What the agent holds in mind about one target between two cycles."""
 
     streaks: dict[str, Streak] = field(default_factory=dict)
+    steadiness: dict[str, Steadiness] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     left_alone_until: dict[str, float] = field(default_factory=dict)
     again_at: dict[str, float] = field(default_factory=dict)
@@ -51,8 +63,21 @@ class Condition:
             back = self.looked_at - now
             self.left_alone_until = {check: at - back for check, at in self.left_alone_until.items()}
 
-    def follow(self, check: str, success: bool, began: float, ended: float, spacing: float) -> None:
-        self.streaks[check] = follow(self.streaks.get(check), success, began, ended, spacing)
+    def follow(
+        self,
+        check: str,
+        success: bool,
+        began: float,
+        ended: float,
+        spacing: float,
+        *,
+        again: bool = False,
+    ) -> None:
+        before = self.streaks.get(check)
+        self.streaks[check] = follow(before, success, began, ended, spacing)
+        if not again:
+            newly = not success and (before is None or before.success)
+            self.steadiness.setdefault(check, Steadiness()).began_to_fail.append(newly)
 
     @property
     def failures(self) -> dict[str, int]:
@@ -62,7 +87,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """`clock` gives seconds since the epoch; nothing else in here asks for the time."""
+    """`clock` gives seconds since the epoch; nothing else in here asks for the time.
+
+    `steady` is a clock that nobody sets, and that stops while the machine sleeps; None where there is none.
+    """
 
     config: Config
     objectives: Objectives
@@ -75,6 +103,7 @@ class Cycle:
     clock: Callable[[], float]
     conditions: Mapping[str, Condition]
     facts: FactBook = field(default_factory=FactBook)
+    steady: Callable[[], float] | None = None
 
     async def run(self, target: Target, *, again: bool = False) -> float | None:
         """Collect, remember, evaluate, transition, enqueue.
@@ -82,10 +111,11 @@ class Cycle:
         Returns after how many seconds it wants to look `again`, out of turn, at checks that are not decided
         yet; None when the next turn is soon enough.
         """
-        began = self.clock()
+        steady = self.steady or self.clock
+        began, steadily = self.clock(), steady()
         outcomes = await self.collect(target, again=again)
         now = self.clock()
-        lost = away(target, self.conditions[target.name].looked_at, began, now)
+        lost = away(target, self.conditions[target.name].looked_at, began, now, steady() - steadily)
         if lost is not None:
             outcomes = self.begin_anew(target, outcomes, lost, now)
         self.remember(target, outcomes, began, now, again=again)
@@ -128,13 +158,14 @@ class Cycle:
         condition = self.conditions[target.name]
         for outcome in outcomes:
             if outcome.telling:
-                condition.follow(outcome.check, outcome.success, began, now, self.spacing)
+                condition.follow(outcome.check, outcome.success, began, now, self.spacing, again=again)
             condition.outcomes[outcome.check] = outcome
             condition.left_alone_until[outcome.check] = now + outcome.back_off
             failures = condition.failures.get(outcome.check, 0)
-            samples = _samples(target, outcome, failures, again=again)
+            steady = condition.steadiness.get(outcome.check, Steadiness())
+            samples = _samples(target, outcome, failures, steady.interruptions, again=again)
             self.memory.remember(target.name, outcome.check, now, samples)
-            self.metrics.probed(target.name, outcome, failures, again=again)
+            self.metrics.probed(target.name, outcome, failures, steady.interruptions, again=again)
         self.metrics.series.set(len(self.memory))
 
     def confirm(self, target: Target, outcomes: Iterable[Outcome], now: float) -> float | None:
@@ -237,12 +268,15 @@ class Cycle:
             yield f"{child.key.target}, not paged by itself: {child.title}: {child.value}"
 
 
-def _samples(target: Target, outcome: Outcome, failures: int, *, again: bool) -> list[Sample]:
-    """Of a repeat just the count: shares and medians are of regular probes, else outages would weigh more."""
+def _samples(
+    target: Target, outcome: Outcome, failures: int, interruptions: int, *, again: bool
+) -> list[Sample]:
+    """Of a repeat just the counts: shares and medians are of regular probes, or outages would weigh more."""
     if not outcome.samples:
         return []
-    count = Sample(COUNTED, labels(target=target.name, check=outcome.check), float(failures))
-    return [count] if again else [*outcome.samples, count]
+    place = labels(target=target.name, check=outcome.check)
+    counts = [Sample(COUNTED, place, float(failures)), Sample(INTERRUPTIONS, place, float(interruptions))]
+    return counts if again else [*outcome.samples, *counts]
 
 
 def _explained(reading: Reading, outcome: Outcome | None) -> Reading:

@@ -80,9 +80,9 @@ def judge(objective: Objective, memory: Memory, target: Target, now: float) -> R
         objective,
         target.name,
         now,
-        _verdict(objective, measured.value, measured.alertable),
+        _verdict(objective, measured.value, measured),
         measured.value,
-        f"{measured.basis} in the last {format_duration(objective.window)}",
+        f"{measured.basis} in the last {format_duration(objective.window)}{_last(objective, measured)}",
     )
 
 
@@ -98,9 +98,20 @@ def _too_few(objective: Objective, measured: Measurement) -> str:
     )
 
 
-def _verdict(objective: Objective, value: float, alertable: bool) -> Verdict:
+def _verdict(objective: Objective, value: float, measured: Measurement) -> Verdict:
+    """Up, but slow just now, is a warning: one slow answer among quick ones notifies nobody."""
     if objective.breach.broken_by(value):
-        return Verdict.BREACH if alertable else Verdict.WARN
-    if objective.warn and objective.warn.broken_by(value):
+        return Verdict.BREACH if measured.alertable else Verdict.WARN
+    if (objective.warn and objective.warn.broken_by(value)) or _broken_just_now(objective, measured):
         return Verdict.WARN
     return Verdict.OK
+
+
+def _broken_just_now(objective: Objective, measured: Measurement) -> bool:
+    return measured.newest is not None and objective.breach.broken_by(measured.newest)
+
+
+def _last(objective: Objective, measured: Measurement) -> str:
+    if measured.newest is None or not _broken_just_now(objective, measured):
+        return ""
+    return f"; the last one {objective.breach.shown(measured.newest)}"

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from exporters.http import Reason
 from monitor.alerting import Alert, Key, State
+from monitor.confirming import RECENT
 from monitor.judge import Reading, Verdict
 from monitor.probes import OK, STALLED, THROTTLED, Outcome
 
@@ -31,6 +32,12 @@ class AgentMetrics:
         )
         self._in_a_row = Gauge(
             "probe_consecutive_failures", "Failures since a success, 1.5 s apart.", by, registry=to
+        )
+        self._interruptions = Gauge(
+            "probe_recent_interruptions",
+            f"How often it began to fail among the last {RECENT} regular probes.",
+            by,
+            registry=to,
         )
         self._last_duration = Gauge(
             "probe_last_duration_seconds", "Duration of the last successful probe.", by, registry=to
@@ -117,7 +124,9 @@ class AgentMetrics:
     def stood_still(self, seconds: float) -> None:
         self._standstill.inc(seconds)
 
-    def probed(self, target: str, outcome: Outcome, failures: int, *, again: bool = False) -> None:
+    def probed(
+        self, target: str, outcome: Outcome, failures: int, interruptions: int = 0, *, again: bool = False
+    ) -> None:
         """A repeat (`again`) tells how things are, and is left out of what shares are computed from."""
         place = (target, outcome.check)
         self._results.labels(*place, outcome.reason).inc()
@@ -130,6 +139,7 @@ class AgentMetrics:
         if not outcome.telling:
             return
         self._in_a_row.labels(*place).set(failures)
+        self._interruptions.labels(*place).set(interruptions)
         if again:
             return
         self._success.labels(*place).set(outcome.success)

@@ -1,8 +1,7 @@
-"""The agent itself was away: suspended, blocked, not running, or its clock was set. Nobody knows of that time.
+"""The agent itself was away: suspended, not running, or its clock was set. Nobody knows of that time.
 
-What waited for its `for` begins anew, failures before and after are not "in a row", and nothing is said of the
-target until the next look. All that is needed is seen from the clock: when the last look ended, when this one
-began and ended.
+What waited for its `for` begins anew, failures before and after are not "in a row", and nothing is said of
+the target until the next look. A blocked event loop the prober sees by itself.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from monitor.config import Target
 from monitor.judge import STALE_AFTER_INTERVALS
 from monitor.quantity import format_duration
 
-SLACK = 5.0
-"""Seconds that a look may take beyond its deadlines: a busy machine is no standstill."""
+JUMP = 2.0
+"""Seconds by which the clock may differ from one that nobody sets, and that sleeps when the machine does."""
 
 
 class Away(NamedTuple):
@@ -33,17 +32,13 @@ class Away(NamedTuple):
         return f"the agent itself was away or stood still for {format_duration(round(self.seconds, 1))}"
 
 
-def away(target: Target, looked_at: float | None, began: float, ended: float) -> Away | None:
-    """None where one look followed another as it should. `looked_at` is when the one before ended."""
-    if ended < began:
-        return Away(ended - began, during=True)
-    if ended - began > longest(target):
-        return Away(ended - began, during=True)
+def away(target: Target, looked_at: float | None, began: float, ended: float, took: float) -> Away | None:
+    """None where one look followed another as it should.
+
+    `looked_at` is when the one before ended; `took` is how long this one was by a clock that nobody sets.
+    """
+    if abs(jump := ended - began - took) > JUMP:
+        return Away(jump, during=True)
     if looked_at is None or looked_at <= began <= looked_at + STALE_AFTER_INTERVALS * target.interval:
         return None
     return Away(began - looked_at, during=False)
-
-
-def longest(target: Target) -> float:
-    """Seconds that a look may take. The prober gives back what a blocked loop has lost, once at most."""
-    return 2 * max(check.request.timeout for check in target.checks) + SLACK

@@ -16,6 +16,7 @@ class Measurement(NamedTuple):
     """`value` is None when there is nothing to compute it from; `samples` counts what it rests on.
 
     `basis` says in words what that is. `alertable` is False while too few events stand behind a bad value.
+    `newest` is the last of many that the value is drawn from: bad alone, it is worth a warning.
     """
 
     value: float | None
@@ -23,6 +24,7 @@ class Measurement(NamedTuple):
     basis: str
     alertable: bool = True
     present: bool = True
+    newest: float | None = None
 
 
 class Sli(Protocol):

@@ -58,7 +58,10 @@ class GaugeQuantile:
             return ABSENT
         worst = max_over_time([quantile_over_time(self.q, each) for each in values])
         samples = sum(map(len, values))
-        return Measurement(value_or_none(worst), samples, f"{rank(self.q)} of {samples} samples")
+        newest = value_or_none(max_over_time([each[-1] for each in values]))
+        return Measurement(
+            value_or_none(worst), samples, f"{rank(self.q)} of {samples} samples", newest=newest
+        )
 
     def promql(self, window: float, _part: Part) -> Promql:
         ranked = f"quantile_over_time({number(self.q)}, {ranged(self.metric, window)})"

@@ -118,6 +118,7 @@ class World:
             recorder=cast("Recorder", self),
             metrics=self.metrics,
             clock=self.clock,
+            steady=lambda: self.loop.moment,
             conditions={"api": Condition()},
         )
         self.loop = SimulatedLoop()

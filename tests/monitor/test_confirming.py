@@ -129,6 +129,32 @@ def test_a_target_that_answers_now_and_then_is_one_page(alive: float) -> None:
     assert states[-1] == "resolved"
 
 
+def test_one_instance_of_four_that_fails_is_a_ticket_and_no_page() -> None:
+    """A balancer that takes turns: each fourth regular probe fails, its repeat meets another instance."""
+    number = iter(range(10_000))
+    played = play(lambda _: REFUSED if next(number) % 4 == 0 else WELL, 1800.0)
+    assert {(each.name, each.state) for each in played.told} == {("health-unsteady", "firing")}
+
+
+def test_three_failures_far_apart_are_nothing() -> None:
+    blips = tuple((start, start + 1.0) for start in (60.0, 660.0, 1260.0))
+    assert play(down(*blips), 2400.0).told == []
+
+
+def test_a_long_outage_is_one_interruption() -> None:
+    played = play(down((60.0, 400.0)), 1200.0)
+    assert {each.name for each in played.told} == {"target-down"}
+    assert played.metric("probe_recent_interruptions", target="api", check="health") == 0
+
+
+def test_up_but_slow_is_a_warning_that_is_shown() -> None:
+    played = play(lambda at: Answer(takes=4.0) if at == 600.0 else WELL, 600.0)
+    [reading] = [r for r in played.cycle.conditions["api"].readings if r.objective.name == "health-latency"]
+    assert reading.verdict == "WARN"
+    assert reading.why == "median of 10 samples in the last 5 min; the last one 4 s"
+    assert played.told == []
+
+
 def test_spacing_is_shortened_with_the_windows() -> None:
     (at, state), *_ = play(down((60.0, 100.0)), 80.0, interval=1.0, shorten=20.0).pages()
     assert state == "firing"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from exporters.sample import Sample, labels
 from monitor.agent import retention
 from monitor.alerting import Alerting
+from monitor.confirming import Steadiness
 from monitor.judge import Verdict, judge, judge_all
 from monitor.objectives import Objective, Objectives, load_objectives
 from monitor.quantity import parse_threshold
@@ -139,11 +140,15 @@ def watched(results: Iterable[bool], objectives: Objectives = SHIPPED) -> list[t
     memory, alerting, told = Memory(retention(objectives)), Alerting(), []
     health, in_a_row = target("api", interval=30.0, checks=("health",)), 0
     place = labels(target="api", check="health")
+    steadiness = Steadiness()
     for number, good in enumerate(results):
-        now, in_a_row = NOW + 30.0 * number, 0 if good else in_a_row + 1
+        now = NOW + 30.0 * number
+        steadiness.began_to_fail.append(not good and in_a_row == 0)
+        in_a_row = 0 if good else in_a_row + 1
         samples = [
             Sample("probe_success", place, float(good)),
             Sample("probe_consecutive_failures", place, float(in_a_row)),
+            Sample("probe_recent_interruptions", place, float(steadiness.interruptions)),
             *([Sample("probe_last_duration_seconds", place, 0.01)] if good else []),
         ]
         memory.remember("api", "health", now, samples)
@@ -152,10 +157,16 @@ def watched(results: Iterable[bool], objectives: Objectives = SHIPPED) -> list[t
     return told
 
 
-@pytest.mark.parametrize("failures", ["x", "xx", "x.x", "xx.x", "x.x.x"])
+@pytest.mark.parametrize("failures", ["x", "xx", "x.x", "xx.x"])
 def test_one_or_two_failed_probes_page_nobody(failures: str) -> None:
     line = "." * 150 + failures + "." * 150
     assert watched(each == "." for each in line) == []
+
+
+def test_three_failures_apart_are_a_ticket() -> None:
+    told = watched(each == "." for each in "." * 150 + "x.x.x" + "." * 150)
+    assert [each[1:] for each in told] == [("firing", "health-unsteady"), ("resolved", "health-unsteady")]
+    assert SHIPPED.by_name("health-unsteady").severity == "ticket"
 
 
 @pytest.mark.parametrize("before", [0, 5, 150])
@@ -168,8 +179,11 @@ def test_three_in_a_row_page_once_and_resolve_once(before: int, failures: int) -
 
 def test_a_target_that_fails_every_second_probe_is_found_by_its_burn_rate() -> None:
     told = watched(number % 2 == 0 or number < 150 for number in range(400))
-    assert told[0][1:] == ("firing", "availability-burn-1h")
-    assert 150 < told[0][0] < 170
+    assert [each[1:] for each in told[:2]] == [
+        ("firing", "health-unsteady"),
+        ("firing", "availability-burn-1h"),
+    ]
+    assert 150 < told[1][0] < 170
 
 
 def test_every_shipped_objective_is_unknown_without_data() -> None:

@@ -63,7 +63,7 @@ def test_unknown_is_neither_good_nor_broken(tmp_path: Path) -> None:
         "worker": Standing.GOOD,
     }
     worker = next(target for target in view.targets if target.name == "worker")
-    assert worker.counts == "2 unknown, 15 good"
+    assert worker.counts == "2 unknown, 16 good"
 
 
 async def test_nothing_measured_is_not_good(tmp_path: Path) -> None:
