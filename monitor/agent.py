@@ -130,7 +130,7 @@ class Agent:
         self.cycle.dispatch.restore(self._history.conversations(), self._standing(), self._clock())
         self.cycle.facts.deploys.restore(deploys.stored(self._history.engine), self._clock())
         for past in self._history.outcomes(since):
-            if (past.target, past.check) in known:
+            if past.times and (past.target, past.check) in known:
                 place = labels(target=past.target, check=past.check)
                 self._memory.of(past.target).restore("probe_success", place, past.times, past.values)
                 self._follow(past)
