@@ -91,9 +91,9 @@ class Sum:
     rollup: Rollup = field(default_factory=Rollup)
     covered: float = 0.0
 
-    def add(self, rollup: Rollup) -> None:
-        self.covered += rollup.covered.bit_count() * MINUTE
-        self.rollup.merge_counts(rollup)
+    def add(self, row: Any) -> None:
+        self.covered += int.from_bytes(row.covered, "little").bit_count() * MINUTE
+        self.rollup.merge_counts(row)
 
 
 class Reader:
@@ -117,7 +117,7 @@ class Reader:
             steps = _Steps(connection, rollups, Series(CHECK, target, check), since, until, step)
             sums = [Sum() for _ in range(steps.count)]
             for row in steps.rows(connection):
-                sums[steps.index(row.at)].add(Rollup.stored(row))
+                sums[steps.index(row.at)].add(row)
         return [_bar(steps.start + index * steps.step, steps.step, each) for index, each in enumerate(sums)]
 
     def total(self, target: str, check: str, since: float, until: float) -> Sum:
@@ -128,7 +128,7 @@ class Reader:
             finest = MINUTE if _reaches(connection, rollups, number, MINUTE, HOUR, since) else HOUR
             for span, start, end in pieces(since, until, finest):
                 for row in connection.execute(_within(rollups, number, span, start, end)):
-                    found.add(Rollup.stored(row))
+                    found.add(row)
         return found
 
     def latency(self, target: str, check: str, since: float, until: float, q: float) -> float | None:

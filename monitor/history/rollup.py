@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -71,21 +72,23 @@ class Rollup:
         if probe.reason == OK:
             self.good += 1
             self.sketch.add(at_bucket)
-            self.phases = tuple(map(sum, zip(self.phases, probe.phases, strict=True)))
+            self.phases = tuple(map(operator.add, self.phases, probe.phases))
         else:
             self.reasons[probe.reason] = self.reasons.get(probe.reason, 0) + 1
 
-    def merge(self, other: Rollup) -> None:
-        """Where both cover the same span."""
-        self.covered |= other.covered
-        self.merge_counts(other)
+    def merge(self, row: Any) -> None:
+        """A stored one of the same span."""
+        self.covered |= int.from_bytes(row.covered, "little")
+        self.merge_counts(row)
 
-    def merge_counts(self, other: Rollup) -> None:
-        self.good += other.good
-        for reason, count in other.reasons.items():
-            self.reasons[reason] = self.reasons.get(reason, 0) + count
-        self.sketch.merge(other.sketch)
-        self.phases = tuple(map(sum, zip(self.phases, other.phases, strict=True)))
+    def merge_counts(self, row: Any) -> None:
+        """A stored one, of whatever span; what it covers is left out."""
+        self.good += row.total - row.failures
+        if row.reasons:
+            for reason, count in json.loads(row.reasons).items():
+                self.reasons[reason] = self.reasons.get(reason, 0) + count
+        self.sketch.merge(row.sketch)
+        self.phases = tuple(map(operator.add, self.phases, _PHASES.unpack(row.phases)))
 
     def row(self) -> dict[str, Any]:
         return {
@@ -99,13 +102,9 @@ class Rollup:
 
     @classmethod
     def stored(cls, row: Any) -> Rollup:
-        return cls(
-            row.total - row.failures,
-            json.loads(row.reasons) if row.reasons else {},
-            int.from_bytes(row.covered, "little"),
-            Sketch.from_bytes(row.sketch),
-            unpacked_phases(row.phases),
-        )
+        rollup = cls()
+        rollup.merge(row)
+        return rollup
 
 
 def rolled(

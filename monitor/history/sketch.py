@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import struct
+from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import accumulate
 
 RELATIVE_ERROR = 0.01
 SMALLEST, LARGEST = 1e-9, 1e6
@@ -18,7 +20,7 @@ SMALLEST, LARGEST = 1e-9, 1e6
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _LOG_GAMMA = math.log(_GAMMA)
 _OFFSET = 1 - math.ceil(math.log(SMALLEST) / _LOG_GAMMA)
-_WIDTHS = {"B": 0xFF, "H": 0xFFFF, "I": 0xFFFF_FFFF, "Q": 0xFFFF_FFFF_FFFF_FFFF}
+_SIZES = {"B": 1, "H": 2, "I": 4, "Q": 8}
 
 
 def bucket(value: float) -> int:
@@ -45,22 +47,13 @@ class Sketch:
         """One value, by its bucket."""
         self.buckets[index] = self.buckets.get(index, 0) + 1
 
-    def merge(self, other: Sketch) -> None:
-        mine = self.buckets
-        if not mine:
-            self.buckets = dict(other.buckets)
-            return
-        for index, count in other.buckets.items():
-            mine[index] = mine.get(index, 0) + count
-
     def quantile(self, q: float) -> float | None:
         """The smallest value that a share of at least `q` does not exceed; None without any value."""
-        rank = q * len(self) - 1e-9
-        for index in sorted(self.buckets):
-            rank -= self.buckets[index]
-            if rank <= 0:
-                return middle(index)
-        return None
+        if not self.buckets:
+            return None
+        indices = sorted(self.buckets)
+        up_to = list(accumulate(map(self.buckets.__getitem__, indices)))
+        return middle(indices[bisect_left(up_to, q * up_to[-1] - 1e-9)])
 
     def to_bytes(self) -> bytes:
         """The width of a count, then all indices in order, then all counts."""
@@ -68,19 +61,30 @@ class Sketch:
             return b""
         indices = sorted(self.buckets)
         counts = [self.buckets[index] for index in indices]
-        width = next(code for code, most in _WIDTHS.items() if max(counts) <= most)
+        width = next(code for code, size in _SIZES.items() if max(counts) < 256**size)
         many = len(indices)
         return width.encode() + struct.pack(f"<{many}H{many}{width}", *indices, *counts)
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> Sketch:
         sketch = cls()
-        if stored:
-            width = chr(stored[0])
-            many = (len(stored) - 1) // (2 + struct.calcsize(f"<{width}"))
-            numbers = struct.unpack_from(f"<{many}H{many}{width}", stored, 1)
-            sketch.buckets = dict(zip(numbers[:many], numbers[many:], strict=True))
+        sketch.merge(stored)
         return sketch
+
+    def merge(self, stored: bytes) -> None:
+        """Another one, as it is stored."""
+        if not stored:
+            return
+        width = chr(stored[0])
+        many = (len(stored) - 1) // (2 + _SIZES[width])
+        numbers = struct.unpack_from(f"<{many}H{many}{width}", stored, 1)
+        counts = zip(numbers[:many], numbers[many:], strict=True)
+        if not self.buckets:
+            self.buckets = dict(counts)
+            return
+        mine = self.buckets
+        for index, count in counts:
+            mine[index] = mine.get(index, 0) + count
 
     def __len__(self) -> int:
         return sum(self.buckets.values())

@@ -75,7 +75,7 @@ def add_failures(connection: sa.Connection, probes: Iterable[ProbeRow], numbers:
 
 def add_rollups(connection: sa.Connection, found: dict[RollupKey, Rollup]) -> None:
     for row in _existing(connection, rollups, found):
-        found[row.span, row.series, row.at].merge(Rollup.stored(row))
+        found[row.span, row.series, row.at].merge(row)
     _write(connection, rollups, {key: rollup.row() for key, rollup in found.items()})
 
 
