@@ -166,7 +166,7 @@ def restored(store: History) -> tuple[float, int]:
     """Seconds to have a month of availability in memory again, and how many probes that is."""
     gc.collect()
     began, probes = time.perf_counter(), 0
-    for past in store.outcomes(END - 30 * DAY):
+    for past in store.outcomes(END - 30 * DAY, END):
         memory = TargetSeries({"probe_success": 30.0 * DAY})
         memory.restore("probe_success", (("target", past.target),), past.times, past.values)
         probes += len(past.times)

@@ -129,7 +129,7 @@ class Agent:
         self.quiet.refresh(self._clock())
         self.cycle.dispatch.restore(self._history.conversations(), self._standing(), self._clock())
         self.cycle.facts.deploys.restore(deploys.stored(self._history.engine), self._clock())
-        for past in self._history.outcomes(since):
+        for past in self._history.outcomes(since, self._clock()):
             if past.times and (past.target, past.check) in known:
                 place = labels(target=past.target, check=past.check)
                 self._memory.of(past.target).restore("probe_success", place, past.times, past.values)

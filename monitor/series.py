@@ -41,9 +41,10 @@ class Series:
         self._forget(at - self.retention)
 
     def extend(self, times: Sequence[float], values: Sequence[float]) -> None:
-        """As `add` does it, for a month of samples at once."""
+        """A month of samples. Where time goes back, as after a clock was set, what came later wins."""
         if self._times or not all(map(operator.lt, times, times[1:])):
             for at, value in zip(times, values, strict=True):
+                self.forget_after(at)
                 self.add(at, value)
         elif times:
             self._times.extend(times)

@@ -8,6 +8,7 @@ Every method blocks; the agent calls them from its storage thread.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from monitor.history.pruning import prune
 from monitor.history.reading import Reader
 from monitor.history.rows import Entry, Queued
 from monitor.history.tables import alerts, conversations, deploys, outbox, transitions
-from monitor.history.writing import Outcomes, learn, outcomes_since, storable
+from monitor.history.writing import Outcomes, learn, outcomes_between, storable
 
 BUSY_TIMEOUT = 5.0
 WRITERS = 0x9AC1011
@@ -91,15 +92,15 @@ class History:
         """(target, check, at, success) of the probes since then that say something, oldest first."""
         found = sorted(
             (at, each.target, each.check, value == 1)
-            for each in self.outcomes(since)
+            for each in self.outcomes(since, math.inf)
             for at, value in zip(each.times, each.values, strict=True)
         )
         return ((target, check, at, success) for at, target, check, success in found)
 
-    def outcomes(self, since: float) -> list[Outcomes]:
-        """When the probes of each check since then succeeded or failed."""
+    def outcomes(self, since: float, until: float) -> list[Outcomes]:
+        """When the probes of each check succeeded or failed."""
         with self._engine.connect() as connection:
-            return list(outcomes_since(connection, since))
+            return list(outcomes_between(connection, since, until))
 
     def due(self, now: float, busy: Collection[str] = (), limit: int = 100) -> list[Queued]:
         """Messages to send now, but those for `busy` notifiers.

@@ -104,16 +104,17 @@ def pack(results: Sequence[float]) -> bytes:
     return struct.pack(f"<{len(results)}d", *results)
 
 
-def outcomes_since(connection: sa.Connection, since: float) -> Iterator[Outcomes]:
+def outcomes_between(connection: sa.Connection, since: float, until: float) -> Iterator[Outcomes]:
     query = (
         sa.select(series.c.target, series.c.name, outcomes.c.results)
         .join(series, series.c.id == outcomes.c.series)
-        .where(series.c.kind == CHECK, outcomes.c.at > since - HOUR)
+        .where(series.c.kind == CHECK, outcomes.c.at > since - HOUR, outcomes.c.at <= until)
         .order_by(outcomes.c.series, outcomes.c.at)
     )
     for (target, check), rows in groupby(connection.execute(query), key=lambda row: (row.target, row.name)):
         packed = b"".join(row.results for row in rows)
-        signed = [each for each in struct.unpack(f"<{len(packed) // 8}d", packed) if abs(each) >= since]
+        unpacked = struct.unpack(f"<{len(packed) // 8}d", packed)
+        signed = [each for each in unpacked if since <= abs(each) <= until]
         values = array("d", [1.0 if each > 0 else 0.0 for each in signed])
         yield Outcomes(target, check, array("d", map(abs, signed)), values)
 

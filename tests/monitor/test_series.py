@@ -114,3 +114,19 @@ def test_it_says_what_it_wants_and_for_how_long() -> None:
     assert not memory.wanted("other")
     assert memory.longest == 600.0
     assert Memory({}).longest == 0.0
+
+
+def test_a_past_in_which_the_clock_was_set_back_is_the_one_that_came_later() -> None:
+    series = Series((), 1000.0)
+    series.extend([10.0, 20.0, 30.0, 15.0, 25.0], [1.0, 1.0, 1.0, 0.0, 0.0])
+    assert [list(each) for each in series.between(0.0, 100.0)] == [[10.0, 15.0, 25.0], [1.0, 0.0, 0.0]]
+
+
+def test_a_past_is_forgotten_as_the_present_is() -> None:
+    at_once, one_by_one = Series((), 50.0), Series((), 50.0)
+    times = [float(at) for at in range(200)]
+    at_once.extend(times, times)
+    for at in times:
+        one_by_one.add(at, at)
+    assert at_once.between(0.0, 200.0) == one_by_one.between(0.0, 200.0)
+    assert len(at_once) == len(one_by_one) == 51

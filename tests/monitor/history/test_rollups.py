@@ -178,3 +178,12 @@ def test_no_table_is_read_from_end_to_end_to_add_or_to_prune(tmp_path: Path) -> 
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
             assert not [step for step in plan if step[-1].startswith(large)], statement
     store.close()
+
+
+def test_outcomes_are_those_of_a_time_as_they_came(store: History) -> None:
+    """Those dated later than now came before the clock was set back."""
+    times = (MIDNIGHT - 10.0, MIDNIGHT + 5.0, MIDNIGHT + 90.0, MIDNIGHT + 20.0)
+    store.record([entry(probes=(probe(at, "ok" if at < MIDNIGHT else "timeout"),)) for at in times])
+    [past] = store.outcomes(MIDNIGHT - 10.0, MIDNIGHT + 60.0)
+    assert (list(past.times), list(past.values)) == ([times[0], times[1], times[3]], [1.0, 0.0, 0.0])
+    assert past.failures_in_a_row == 2
