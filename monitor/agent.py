@@ -40,6 +40,7 @@ from monitor.recorder import Recorder
 from monitor.schedule import Schedule
 from monitor.series import Memory
 from monitor.web import Page, serve
+from monitor.web.past import Past
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,8 @@ class Agent:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        page = Page(self._config, self.cycle, self.metrics, self._clock, self.quiet)
+        past = Past(self._history, time.monotonic)
+        page = Page(self._config, self.cycle, self.metrics, self._clock, self.quiet, past)
         tasks = [
             asyncio.create_task(self._recorder.run(), name="recorder"),
             asyncio.create_task(self._outbox.run(), name="outbox"),

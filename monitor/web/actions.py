@@ -14,6 +14,8 @@ from monitor.silences import Acknowledgement, Silence
 from monitor.web.page import Page
 from monitor.web.threads import CrowdedError, Threads
 
+LARGEST_ID = 2**63 - 1
+"""That a database can hold."""
 STORE_WITHIN = 6.0
 """Seconds. Longer than the store itself waits for a lock."""
 
@@ -65,6 +67,8 @@ class Actions:
         )
 
     async def end_silence(self, number: int) -> bool:
+        if number > LARGEST_ID:
+            return False
         return await self._stored(lambda: self._page.quiet.expire_silence(number, self._page.clock()))
 
     async def take_back(self, dedup_key: str) -> bool:

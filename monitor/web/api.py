@@ -68,7 +68,7 @@ def changes(page: Page, actions: Actions) -> APIRouter:
         made = await _answered(actions.silence(asked.fields(), asked.author or _name(request)))
         return SilenceMade.model_validate(made)
 
-    @api.delete("/silences/{number}", status_code=204, summary="End a silence now")
+    @api.delete("/silences/{number:int}", status_code=204, summary="End a silence now")
     async def end_silence(number: int) -> None:
         if not await _answered(actions.end_silence(number)):
             raise HTTPException(404, "no such silence is left")

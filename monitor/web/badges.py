@@ -8,7 +8,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from monitor.web.page import Page
-from monitor.web.view import PublicTarget, Standing, public_view
+from monitor.web.public import PublicTarget, public_view
+from monitor.web.standing import Standing
 from monitor.web.words import plain
 
 COLOURS = {

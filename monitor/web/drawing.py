@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,6 +15,9 @@ from monitor.web.forms import Forms
 from monitor.web.page import Page
 from monitor.web.threads import CrowdedError, Threads
 from monitor.web.words import plain
+
+Content = Callable[[], dict[str, Any]]
+"""What a template is given, made in the thread."""
 
 WITHIN = 10.0
 FRESH = 1.0
@@ -39,9 +42,9 @@ class Drawing:
         self._kept: OrderedDict[tuple[object, ...], tuple[float, asyncio.Future[str]]] = OrderedDict()
 
     async def page(
-        self, request: Request, template: str, content: Callable[[], dict[str, Any]], status: int = 200
+        self, request: Request, template: str, content: Callable[[], Awaitable[Content]], status: int = 200
     ) -> Response:
-        """`content` is called in the thread, too."""
+        """`content` gathers on the event loop what a thread then makes a page of."""
         caller = request.scope["caller"]
         common = {
             "caller": caller,
@@ -51,24 +54,39 @@ class Drawing:
             "anybody": bool(self._page.config.web.users or self._page.config.web.tokens),
         }
         try:
-            text = await self._once(request, lambda: _rendered(template, {**common, **content()}))
+            text = await self._once(request, lambda: self._drawn(template, common, content))
         except (TimeoutError, CrowdedError):
             return PlainTextResponse("the agent is too busy to draw this page\n", 503, {"retry-after": "5"})
         return HTMLResponse(text, status)
 
-    async def _once(self, request: Request, draw: Callable[[], str]) -> str:
+    async def _drawn(
+        self, template: str, common: dict[str, Any], content: Callable[[], Awaitable[Content]]
+    ) -> str:
+        made = await content()
+        return await self._threads.run(lambda: _rendered(template, {**common, **made()}), WITHIN)
+
+    async def _once(self, request: Request, draw: Callable[[], Awaitable[str]]) -> str:
         """Who asks for the same page within a second gets the same drawing, unless something was changed."""
         if request.method != "GET":
-            return await self._threads.run(draw, WITHIN)
+            return await draw()
         key = (str(request.url), request.scope["caller"], self._page.changes.number)
         now = asyncio.get_running_loop().time()
         at, drawn = self._kept.get(key, (0.0, None))
         if drawn is None or now - at > FRESH or (drawn.done() and drawn.exception()):
-            drawn = asyncio.ensure_future(self._threads.run(draw, WITHIN))
+            drawn = asyncio.ensure_future(draw())
             self._kept[key] = now, drawn
             if len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return await asyncio.shield(drawn)
+
+
+def ready(content: dict[str, Any]) -> Callable[[], Awaitable[Content]]:
+    """What was gathered already."""
+
+    async def gathered() -> Content:
+        return lambda: content
+
+    return gathered
 
 
 def _rendered(template: str, content: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from monitor.web.page import Page
-from monitor.web.view import fingerprint
+from monitor.web.standing import fingerprint
 
 MOST_CLIENTS = 50
 HEARTBEAT = 15.0

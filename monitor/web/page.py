@@ -20,6 +20,7 @@ from monitor.quantity import format_duration
 from monitor.quiet import Quiet
 from monitor.silences import Acknowledgement, Silence
 from monitor.web.changes import Changes
+from monitor.web.past import Past
 
 LATE_AFTER_INTERVALS = 3
 
@@ -74,6 +75,7 @@ class Page:
     metrics: AgentMetrics
     clock: Callable[[], float]
     quiet: Quiet
+    past: Past
     changes: Changes = field(default_factory=Changes)
 
     def faults(self) -> list[str]:

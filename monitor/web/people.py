@@ -10,48 +10,87 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from monitor.web import runbooks
-from monitor.web.drawing import Drawing
+from monitor.web import histories, runbooks
+from monitor.web.actions import LARGEST_ID
+from monitor.web.drawing import Content, Drawing, ready
 from monitor.web.forms import own_path
 from monitor.web.page import Page
-from monitor.web.view import overview, public_view, target_page
+from monitor.web.past import DEFAULT, RANGES, Away, Range
+from monitor.web.pastview import incident_view
+from monitor.web.public import public_view
+from monitor.web.view import overview, target_page
 
 
 def routes(page: Page, drawing: Drawing) -> APIRouter:
     web = APIRouter()
+    _live(web, page, drawing)
+    _still(web, page, drawing)
+    return web
+
+
+def _live(web: APIRouter, page: Page, drawing: Drawing) -> None:
+    """Pages of the present, with its past beside it."""
 
     @web.get("/")
     async def start(request: Request) -> Response:
-        snapshot = page.snapshot()
-        return await drawing.page(request, "start.html", lambda: {"view": overview(snapshot)})
+        async def content() -> Content:
+            snapshot = page.snapshot()
+            gathered = await histories.of_start(page, snapshot, _range(request))
+            return lambda: {"view": overview(snapshot, gathered)}
+
+        return await drawing.page(request, "start.html", content)
 
     @web.get("/targets/{name}")
     async def target(request: Request, name: str) -> Response:
-        snapshot = page.snapshot()
-        if snapshot.of(name) is None:
+        if page.snapshot().of(name) is None:
             raise HTTPException(404, f"there is no target {name[:80]!r}")
-        return await drawing.page(request, "target.html", lambda: {"view": target_page(snapshot, name)})
+
+        async def content() -> Content:
+            snapshot = page.snapshot()
+            gathered = await histories.of_target(page, snapshot, name, _range(request))
+            return lambda: {"view": target_page(snapshot, name, gathered)}
+
+        return await drawing.page(request, "target.html", content)
 
     @web.get("/status")
     async def public(request: Request) -> Response:
-        snapshot = page.snapshot()
-        return await drawing.page(request, "status.html", lambda: {"view": public_view(snapshot)})
+        async def content() -> Content:
+            snapshot = page.snapshot()
+            gathered = await histories.of_public(page, snapshot)
+            return lambda: {"view": public_view(snapshot, gathered)}
+
+        return await drawing.page(request, "status.html", content)
+
+
+def _still(web: APIRouter, page: Page, drawing: Drawing) -> None:
+    """Pages that change seldom or never."""
+
+    @web.get("/incidents/{number:int}")
+    async def incident(request: Request, number: int) -> Response:
+        found = await page.past.answer(page.past.incident(number)) if number <= LARGEST_ID else None
+        if found is None:
+            raise HTTPException(404, f"there is no incident {number}")
+        if isinstance(found, Away):
+            raise HTTPException(503, f"history is not available: {found.why}")
+        view, title = incident_view(found, page.clock()), found.title
+        return await drawing.page(request, "incident.html", ready({"each": view, "heading": title}))
 
     @web.get("/runbooks/{name}")
     async def runbook(request: Request, name: str) -> Response:
         path = runbooks.find(page.cycle.objectives, name)
         if path is None:
             raise HTTPException(404, f"there is no runbook {name[:80]!r}")
-        return await drawing.page(
-            request, "runbook.html", lambda: {"text": runbooks.as_html(path), "name": name}
-        )
+        text = runbooks.as_html(path)
+        return await drawing.page(request, "runbook.html", ready({"text": text, "name": name}))
 
     @web.get("/sign-in")
     async def sign_in(back: str = "/") -> Response:
         """Nobody comes here without a name."""
         return RedirectResponse(own_path(back), 303)
 
-    return web
+
+def _range(request: Request) -> Range:
+    return RANGES.get(request.query_params.get("range", ""), DEFAULT)
 
 
 def add_errors(web: FastAPI, drawing: Drawing) -> None:
@@ -62,4 +101,4 @@ def add_errors(web: FastAPI, drawing: Drawing) -> None:
         if request.url.path.startswith(("/api/", "/-/", "/metrics", "/badge/")):
             return await http_exception_handler(request, error)
         said: dict[str, Any] = {"status": error.status_code, "detail": error.detail}
-        return await drawing.page(request, "error.html", lambda: said, error.status_code)
+        return await drawing.page(request, "error.html", ready(said), error.status_code)

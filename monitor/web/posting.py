@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from monitor.asking import RefusedError
 from monitor.web.actions import Actions, AwayError
-from monitor.web.drawing import Drawing
+from monitor.web.drawing import Drawing, ready
 from monitor.web.forms import Forms, check_origin, fields_of, own_path
 from monitor.web.page import Page
 
@@ -54,7 +54,7 @@ class Posting:
     ) -> Response:
         kept = {name: fields.get(name, "") for name in ("reason", "lasts", "target", "name", "back")}
         content = {"fields": kept, "field": field, "wrong": wrong}
-        return await self._drawing.page(request, "again.html", lambda: content, status)
+        return await self._drawing.page(request, "again.html", ready(content), status)
 
 
 def routes(posting: Posting, actions: Actions) -> APIRouter:
@@ -65,7 +65,7 @@ def routes(posting: Posting, actions: Actions) -> APIRouter:
         author = request.scope["caller"].name
         return await posting.answer(request, "silenced", lambda fields: actions.silence(fields, author))
 
-    @web.post("/silences/{number}/end")
+    @web.post("/silences/{number:int}/end")
     async def end_silence(request: Request, number: int) -> Response:
         return await posting.answer(request, "ended", lambda _: actions.end_silence(number))
 

@@ -28,4 +28,6 @@ def as_html(path: Path) -> Markup:
     with path.open(encoding="utf-8", errors="replace") as file:
         text = file.read(LONGEST)
     rendered = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    # What is too wide can be scrolled by keyboard, too.
+    rendered = rendered.replace("<pre>", '<pre tabindex="0">')
     return Markup(rendered)  # noqa: S704 (made by the renderer, which escapes what it is given)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from monitor.agent import retention
 from monitor.alerting import Alert, Alerting, Key, State
 from monitor.config import Config, Target
 from monitor.confirming import Streak
+from monitor.conversations import Conversation
 from monitor.cycle import Condition, Cycle
 from monitor.dispatch import Dispatch
-from monitor.history import History
+from monitor.history import Deploy, Entry, History, Message, ProbeRow
 from monitor.judge import Reading, Verdict
 from monitor.metrics import AgentMetrics
 from monitor.objectives import Objective, Objectives, load_objectives
@@ -27,6 +29,7 @@ from monitor.recorder import Recorder
 from monitor.resources import resource
 from monitor.series import Memory
 from monitor.web import Page
+from monitor.web.past import Past
 from monitor.webconfig import WebConfig
 from tests.monitor.making import target
 
@@ -101,7 +104,7 @@ def world(
         conditions={each.name: Condition() for each in config.targets},
     )
     metrics.cycle_ended(NOW)
-    made.page = Page(config, cycle, metrics, made.clock, made.quiet)
+    made.page = Page(config, cycle, metrics, made.clock, made.quiet, Past(made.history, made.clock))
     return made
 
 
@@ -238,6 +241,91 @@ def faulty(folder: Path) -> World:
     for name in ("api", "db", "web"):
         measured(made, name, at=NOW - 600)
     made.page.metrics.cycle_ended(NOW - 600)
+    return made
+
+
+def lived(made: World, name: str, *, down: Iterable[tuple[float, float]] = (), born: float = 90.0) -> None:
+    """A past of `born` days, ever finer towards now. `down`: (from, to) in hours before now."""
+    times = [
+        *_every(3600, NOW - born * 86_400, NOW - 86_400),
+        *_every(600, NOW - min(born, 1) * 86_400, NOW - 3600),
+        *_every(60, NOW - 3600, NOW),
+    ]
+    probes, readings = list[ProbeRow](), list[Reading]()
+    for at, interval in times:
+        hours = (NOW - at) / 3600
+        failing = any(start >= hours > end for start, end in down)
+        if born > 1 and 400 < hours < 430:
+            continue  # nobody looked
+        slow = 0.04 + 0.02 * math.sin(hours / 4)
+        phases = (0.001, 0.004, 0.011, slow - 0.018, 0.002)
+        row = ProbeRow(at, name, "health", "ok", "200 OK", slow, 200, float(interval), phases)
+        if failing:
+            row = row._replace(reason="timeout", detail="no answer within 10 s", duration=10.0, status=None)
+        probes.append(row)
+        if hours < 24:
+            readings += _judged_then(made, name, at, hours, failing)
+    entry = Entry(NOW, tuple(probes), (), (), name, (), readings=tuple(readings))
+    made.history.record([entry])
+
+
+def _every(seconds: int, start: float, end: float) -> Iterator[tuple[float, int]]:
+    return ((start + seconds * number, seconds) for number in range(int((end - start) // seconds)))
+
+
+def _judged_then(made: World, name: str, at: float, hours: float, failing: bool) -> Iterator[Reading]:
+    now = {each.objective.name: each.value for each in made.page.cycle.conditions[name].readings}
+    for objective in made.page.cycle.objectives:
+        if objective.check not in ("health", "metrics") or 5 < hours < 7:
+            continue
+        usual, last = GOOD.get(objective.name, 0.0), now.get(objective.name)
+        wobble = usual * (1 + (1e-4 if usual > 0.9 else 0.25) * math.sin(hours * 2 + len(objective.name)))
+        late = last if last is not None and hours < 0.4 else min(wobble, 1.0) if usual > 0.99 else wobble
+        yield reading(objective, name, None if failing else late, at)
+
+
+def happened(made: World, told: Alert, *, ago: float, lasted: float, messages: int = 2) -> None:
+    """An incident that is over, or goes on when it `lasted` longer than it is ago; told to a pager."""
+    fired = replace(told, since=NOW - ago, fired_at=NOW - ago + 120, state=State.FIRING)
+    key = f"{fired.key.target}-{ago:g}"
+    conversation = Conversation(key=fired.key, dedup_key=key, began_at=NOW - ago, alert=fired)
+    sent = tuple(Message(name, key, "{}") for name in ("pager", "log")[:messages])
+    entries = [Entry(NOW - ago + 120, (), (fired,), (), fired.key.target, sent, (conversation,))]
+    if lasted < ago:
+        over = replace(fired, state=State.RESOLVED, resolved_at=NOW - ago + lasted)
+        entries.append(Entry(NOW - ago + lasted, (), (over,), (), fired.key.target, (), (conversation,)))
+    made.history.record(entries)
+    for queued in made.history.due(NOW):
+        made.history.delivered(queued.id, queued.created_at + 1.4)
+
+
+def deployed(made: World, name: str, version: str, before: str, hours: float) -> None:
+    deploy = Deploy(NOW - hours * 3600, name, version, "9f3c2ab71d", "main", before)
+    made.history.record([Entry(deploy.at, (), (), (), name, (), deploys=(deploy,))])
+
+
+def told_story(folder: Path) -> World:
+    """The incident, with a past: what the pictures in the documentation show."""
+    made = incident(folder)
+    lived(made, "api", down=[(30, 29.5), (700, 698), (1500, 1496)])
+    lived(made, "db", born=20)
+    lived(made, "web", down=[(0.11, -1), (300, 299)])
+    lived(made, "worker", born=0.3)
+    happened(made, alert("error-rate", "api", "7.08 %"), ago=1440, lasted=1e9)
+    happened(
+        made, alert("latency-p95", "api", "4.31 s", why="904 requests in the last 5 min"), ago=900, lasted=1e9
+    )
+    happened(made, alert("target-down", "api", "3", why="connect: refused"), ago=30 * 3600, lasted=1800)
+    happened(made, alert("pool-usage", "db", "91 %", why="46 of 50 in use"), ago=3 * 86_400, lasted=2700)
+    deployed(made, "api", "2.8.0", "2.7.3", 100)
+    deployed(made, "api", "2.8.1", "2.8.0", 0.6)
+    made.quiet.add_silence(
+        author="bob",
+        reason="rebuilding its index until the morning",
+        ends_at=NOW + 3 * 3600,
+        now=NOW,
+        target="worker",
+    )
     return made
 
 

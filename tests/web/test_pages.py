@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from monitor.web import create_web
-from monitor.web.view import Standing, overview
+from monitor.web.standing import Standing
+from monitor.web.view import overview
 from monitor.web.words import Moment, plain, roughly
 from tests.web.scenes import (
     HOSTILE,

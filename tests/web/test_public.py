@@ -11,7 +11,8 @@ import pytest
 
 from monitor.web import create_web
 from monitor.web.badges import svg
-from monitor.web.view import PublicTarget, Standing
+from monitor.web.public import PublicTarget
+from monitor.web.standing import Standing
 from monitor.webconfig import WebConfig
 from tests.web.asking import browser
 from tests.web.scenes import HASHED, World, faulty, healthy, incident
