@@ -9,7 +9,7 @@ from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from monitor.web import api, badges, people, posting
+from monitor.web import api, api_past, badges, people, posting
 from monitor.web.access import Guard
 from monitor.web.actions import Actions
 from monitor.web.drawing import Drawing
@@ -33,6 +33,7 @@ def create_web(page: Page) -> FastAPI:
     _for_machines(web, page)
     web.include_router(api.routes(page))
     web.include_router(api.changes(page, actions))
+    web.include_router(api_past.routes(page))
     web.include_router(people.routes(page, drawing), include_in_schema=False)
     web.include_router(
         posting.routes(posting.Posting(page, drawing, forms), actions), include_in_schema=False

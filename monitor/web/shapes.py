@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import dataclasses
+import math
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from monitor.history import Failure, Incident, Point
+from monitor.words import PHASES
 
 Verdict = Literal["OK", "WARN", "BREACH", "UNKNOWN"]
 Severity = Literal["page", "ticket", "info"]
@@ -109,6 +114,91 @@ class AcknowledgementMade(BaseModel):
     reason: str
     at: float
     until: float | None
+
+
+class BarMade(BaseModel):
+    """`total` of 0 is "no data", which is neither up nor down."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: float
+    step: float
+    total: int
+    failures: int
+    ignored: int
+    covered: float
+    p95: float | None
+    worst_reason: str | None
+
+
+class PointMade(BaseModel):
+    """Values are null where there was none, or no finite one."""
+
+    at: float
+    low: float | None
+    high: float | None
+    last: float | None
+    worst: Verdict
+
+    @classmethod
+    def of(cls, point: Point) -> Self:
+        low, high, last = (_finite(each) for each in (point.low, point.high, point.last))
+        return cls(at=point.at, low=low, high=high, last=last, worst=point.worst.value)
+
+
+class FailureMade(BaseModel):
+    at: float
+    check: str
+    reason: str
+    detail: str
+    duration: float
+    status: int | None
+    phases: dict[str, float]
+
+    @classmethod
+    def of(cls, failure: Failure) -> Self:
+        return cls(**{**failure._asdict(), "phases": dict(zip(PHASES, failure.phases, strict=True))})
+
+
+class EventMade(BaseModel):
+    at: float
+    what: str
+
+
+class IncidentMade(BaseModel):
+    id: int
+    name: str
+    target: str
+    check: str
+    severity: Severity
+    title: str
+    since: float
+    fired_at: float
+    resolved_at: float | None = Field(description="null while it goes on")
+    reason: str
+    value: str
+    threshold: str
+    runbook: str
+    timeline: list[EventMade]
+
+    @classmethod
+    def of(cls, incident: Incident) -> Self:
+        fields = {field.name: getattr(incident, field.name) for field in dataclasses.fields(incident)}
+        events = [event._asdict() for event in incident.timeline]
+        return cls.model_validate({**fields, **incident.key._asdict(), "timeline": events})
+
+
+class DeployMade(BaseModel):
+    at: float
+    target: str
+    version: str
+    commit: str
+    branch: str
+    before: str
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 class Problem(BaseModel):

@@ -60,6 +60,7 @@ async function refresh() {
     take(new DOMParser().parseFromString(await answer.text(), "text/html"));
     lastHeard = Date.now();
     says("live", "");
+    if (document.querySelector(".away")) setTimeout(() => soon(0), AT_MOST_EVERY);
   } catch {
     says("live", `Not updating: the agent does not answer since ${clock(new Date(lastHeard), false)}`);
   }
@@ -81,6 +82,7 @@ if (zone) says("zone", `Times are yours (${zone}); UTC stands in brackets.`);
 for (const part of document.querySelectorAll("[data-live]")) part.dataset.shown = part.innerHTML;
 if (document.querySelector("[data-live]")) {
   listen();
+  if (document.querySelector(".away")) setTimeout(() => soon(0), AT_MOST_EVERY);
   setInterval(() => { if (!document.hidden && Date.now() - lastTaken > FALL_BACK_EVERY - 1000) soon(0); }, FALL_BACK_EVERY);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(0); });
   setInterval(() => { if (Date.now() - lastHeard > SILENT_AFTER) soon(0); }, SILENT_AFTER);
