@@ -70,6 +70,7 @@ class World:
     people: People = field(default_factory=People)
     now: float = BEGAN
     heard: list[Notice] = field(default_factory=list)
+    heard_at: list[float] = field(default_factory=list)
     standing: dict[str, dict[Key, Alert]] = field(default_factory=dict)
     stored: dict[Key, str] = field(default_factory=dict)
     dispatch: Dispatch = field(init=False)
@@ -130,10 +131,13 @@ class World:
 
     def _take(self, decision: Decision) -> None:
         self.heard += decision.notices
+        self.heard_at += [self.now] * len(decision.notices)
         self.stored |= {each.key: as_json(each) for each in decision.conversations}
 
 
-def world(*receivers: NotifierConfig, targets: Iterable[Target] | None = None) -> World:
+def world(
+    *receivers: NotifierConfig, targets: Iterable[Target] | None = None, people: People | None = None
+) -> World:
     down = objective("target-down", check="health")
     watched = [target()] if targets is None else targets
-    return World(config(receivers or [receiver("on-call")], watched), (down,))
+    return World(config(receivers or [receiver("on-call")], watched), (down,), people or People())
