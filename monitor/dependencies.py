@@ -48,6 +48,7 @@ class _Known:
 class Dependencies:
     parents: Mapping[str, tuple[str, ...]]
     """All that a target depends on, through others too, the nearest last: the first cause explains most."""
+    children: Mapping[str, tuple[str, ...]]
     patience: Mapping[str, tuple[float, float]]
     """Seconds within which a target was looked at, and within which a failing one has its alert."""
     lingers: Mapping[str, float]
@@ -57,14 +58,13 @@ class Dependencies:
     def of(cls, targets: Iterable[Target], objectives: Iterable[Objective]) -> Dependencies:
         targets = list(targets)
         direct = {each.name: each.depends_on for each in targets}
+        parents = {name: tuple(reversed(depending(name, direct))) for name in direct}
         return cls(
-            parents={name: tuple(reversed(depending(name, direct))) for name in direct},
+            parents=parents,
+            children={name: tuple(each for each in parents if name in parents[each]) for name in direct},
             patience={each.name: _patience(each) for each in targets},
             lingers={each.name: _lingers(each) for each in objectives},
         )
-
-    def children(self, target: str) -> list[str]:
-        return [name for name, parents in self.parents.items() if target in parents]
 
     def restore(self, target: str, standing: Iterable[Alert]) -> None:
         self._known[target].pages = _pages(standing)

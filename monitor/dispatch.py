@@ -97,7 +97,7 @@ class Dispatch:
         for alert in changed:
             self._turn(alert)
         turned = {alert.key for alert in changed}
-        return self._review([target, *self._dependencies.children(target)], now, turned)
+        return self._review([target, *self._dependencies.children.get(target, ())], now, turned)
 
     def tick(self, now: float) -> Decision:
         """Once a second: what time alone changes, and what people have asked for meanwhile."""
