@@ -168,7 +168,7 @@ def run_dockerfile(dockerfile: Path, *more: str) -> subprocess.CompletedProcess[
     )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(660)
 def test_the_dockerfile_builds_and_serves_as_an_unprivileged_user() -> None:
     env = {**STRONG, "CORS_ORIGINS": "https://paciolus.com", "PORT": str(free_port()), "DRAIN_SECONDS": "0"}

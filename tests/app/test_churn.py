@@ -43,7 +43,7 @@ KILL_EVERY = 1.5
 COUNT = re.compile(r'http_request_duration_seconds_count\{method="(\w+)",route="(.*)",status="(\d+)"\}')
 COUNTERS = '{job="api",__name__=~".+_(total|count|sum|bucket)"}'
 PROMETHEUS = """
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+global: {{scrape_interval: 2s, scrape_timeout: 2s}}
 scrape_configs:
   - job_name: api
     static_configs: [targets: ["127.0.0.1:{port}"]]

@@ -52,7 +52,7 @@ COUNT = re.compile(r'http_request_duration_seconds_count\{method="(\w+)",route="
 def test_no_answer_is_undocumented_and_none_is_our_fault(
     serve: StartServer, process: StartProcess, postgres_url: str, at_end: ExitStack, tmp_path: Path
 ) -> None:
-    server, client = serve("app.main:create_app", {"DATABASE_URL": postgres_url, **NO_LIMITS})
+    server, client = serve("tests.app.quick_hashing:create", {"DATABASE_URL": postgres_url, **NO_LIMITS})
     at_end.callback(client.close)
     assert register(client, EMAIL).status_code == 201
     ours = by_operation(client.get("/metrics").text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from monitor.__main__ import app
 from monitor.alerting import Key
 from monitor.conversations import Conversation
 from monitor.history import Entry, History
+from monitor.notify.message import silence_command
 from monitor.yamlfile import ConfigError
 from tests.monitor.making import FIRING
 
@@ -96,6 +98,13 @@ def complaint(*arguments: str) -> str:
 
 EXPECTED_A_TIME = "expected a time to come, such as 06:00, tomorrow 06:00, Mon 08:00 or 2026-12-01 22:00"
 ADD = ("silence", "add", "--reason", "rolling back")
+
+
+@pytest.mark.usefixtures("store")
+def test_the_command_that_a_page_names_silences_its_alert() -> None:
+    program, *words = shlex.split(silence_command(FIRING))
+    assert program == "paciolus-monitor"
+    assert "      holds back api/error-rate, which fires now" in lines(*words)
 
 
 @pytest.mark.usefixtures("store")
