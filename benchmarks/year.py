@@ -2,10 +2,10 @@
 
     python -m benchmarks.year [DATABASE_URL]
 
-Each target has one check, probed every 30 s (10.5 million probes), and all objectives. The rows are those that
-the agent would have left after its last pruning, made by the code that it rolls up with; what would have been
-pruned (raw probes, minutes) is not made in the first place. Without a URL: SQLite in a temporary folder.
-Takes about five minutes.
+Each target has one check, probed every 30 s (10.5 million probes), and all objectives. The rows are those
+that the agent would have left after its last pruning, made by the code that it rolls up with; what would
+have been pruned (raw probes, minutes) is not made in the first place. Without a URL: SQLite in a temporary
+folder. Takes about five minutes.
 """
 
 from __future__ import annotations
