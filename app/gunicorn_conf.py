@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import sys
+from importlib import import_module
 from typing import Any, ClassVar
 
 from gunicorn.arbiter import Arbiter
@@ -25,6 +26,10 @@ except SettingsError as mistakes:
     sys.exit(str(mistakes))
 
 prepare_multiprocess_dir()
+
+# Not the app itself, which is made in each worker, but the modules that it takes: read once and shared by all
+# workers, who serve a moment after they are forked.
+import_module("app.main")
 
 bind = f"{_settings.api_host}:{_settings.listen_port}"
 workers = _settings.web_concurrency

@@ -122,10 +122,10 @@ def mixed_load(client: httpx.Client, tally: list[Tally]) -> Iterator[None]:
 
 
 def kill_workers(server: Process, seconds: float) -> Counter[str]:
-    """One at a time, starting ones too, by SIGKILL or SIGTERM; the next when another has started."""
+    """One at a time, starting ones too, by SIGKILL and by SIGTERM; the next when another has started."""
     killed: Counter[str] = Counter()
     choice, until = Random(1), time.monotonic() + seconds
-    while time.monotonic() < until:
+    while time.monotonic() < until or len(killed) < 2:
         before, how = started(server), choice.choice([signal.SIGKILL, signal.SIGTERM])
         os.kill(choice.choice(workers(server)), how)
         killed[how.name] += 1

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from monitor.alerting import NO_DATA, Alert, Key, State
 from monitor.conversations import Kind
+from monitor.links import panel_link
 from monitor.metrics import AgentMetrics
 from monitor.notify import alertmanager as module
 from monitor.notify.alertmanager import Alertmanager as Notifier
@@ -189,7 +190,7 @@ async def test_alone_it_pages_once_and_resolves_once(agent: Agent, inbox: Inbox)
     await agent.resolve()
     await one_page_one_resolve(inbox, agent)
     said = inbox.notices[0].annotations
-    assert said["dashboard"] == "d/paciolus-overview?viewPanel=103"
+    assert said["dashboard"] == panel_link(OBJECTIVES, OBJECTIVES.by_name("error-rate"))
     assert said["description"].endswith("Documented: §9.2: 5XX errors / total requests above 5 %.")
     assert (
         inbox.notices[1]

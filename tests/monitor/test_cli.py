@@ -35,7 +35,7 @@ def test_without_files_validate_reads_what_run_would_read(monitor_yml: Path) -> 
     said = run("validate")
     assert said.exit_code == 0
     assert said.output.splitlines() == [
-        f"{resource('alerts', 'objectives.yml')}: 17 objectives, no mistakes",
+        f"{resource('alerts', 'objectives.yml')}: 18 objectives, no mistakes",
         "monitor.yml: 1 targets, 0 notifiers, no mistakes",
     ]
 
@@ -43,7 +43,7 @@ def test_without_files_validate_reads_what_run_would_read(monitor_yml: Path) -> 
 def test_objectives_are_known_by_their_content(tmp_path: Path) -> None:
     copy = tmp_path / "ours.yml"
     copy.write_text(resource("alerts", "objectives.yml").read_text())
-    assert run("validate", str(copy)).output == f"{copy}: 17 objectives, no mistakes\n"
+    assert run("validate", str(copy)).output == f"{copy}: 18 objectives, no mistakes\n"
 
 
 def test_an_interval_that_no_window_can_hold_twice_is_a_mistake(monitor_yml: Path) -> None:

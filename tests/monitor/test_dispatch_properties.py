@@ -201,5 +201,5 @@ def transcript(world: World, target: str) -> Counter[tuple[float, str, Kind, str
 
 TestDays = Days.TestCase
 TestDays.settings = settings(
-    max_examples=int(os.environ.get("N", "60")), stateful_step_count=40, deadline=None
+    max_examples=int(os.environ.get("N", "30")), stateful_step_count=40, deadline=None
 )

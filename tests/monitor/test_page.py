@@ -13,7 +13,7 @@ from exporters.sample import Sample
 from monitor.alerting import Alert
 from monitor.conversations import Kind
 from monitor.judge import Reading, Verdict
-from monitor.links import Links
+from monitor.links import Links, panel_link
 from monitor.notify.facts import FactBook, Facts
 from monitor.notify.message import page_body, page_json
 from monitor.notify.page import PageContent, as_text, parse_page
@@ -25,6 +25,7 @@ from monitor.resources import resource
 from tests.monitor.making import FIRING, RESOLVED, objective
 
 OBJECTIVES = load_objectives(resource("alerts", "objectives.yml"))
+PANEL = panel_link(OBJECTIVES, OBJECTIVES.by_name("error-rate"))
 ANSWERED = Outcome("metrics", OK, "200 in 12 ms", Result(None, "200 in 12 ms", 200), [Sample("m", (), 1.0)])
 HANGS = Result(
     Reason.TIMEOUT, "no answer within 10 s", None, Phases(connect=0.001, first_byte=9.99), duration=10.0
@@ -63,7 +64,7 @@ def test_it_answers_what_one_asks_at_night() -> None:
     ]
     assert [tuple(link) for link in page().links] == [
         ("Runbook", "https://git.test/ops/docs/runbooks/error-rate.md"),
-        ("Dashboard", "https://grafana.test/d/paciolus-overview?viewPanel=103&from=-1699750&to=now"),
+        ("Dashboard", f"https://grafana.test/{PANEL}&from=-1699750&to=now"),
         ("Silence", "https://monitor.test/targets/api#silence"),
     ]
     assert page().silence.startswith("paciolus-monitor silence add --target api --name error-rate --for 1h ")
