@@ -17,6 +17,7 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -227,6 +228,17 @@ def check(
         "broken now and then, not always"
     )
     assert compared.ties < wanted / 20
+
+
+def is_found(case: Case, wrong: dict[str, Any], promtool: Path, folder: Path) -> bool:
+    """Whether an agent whose objective differs from that of the rules is seen to disagree with them."""
+    objective = case.objective(folder)
+    inputs: list[dict[str, str]] = []
+    for target in range(TARGETS):
+        scrapes = history(case.histories, Random(f"{SEED} {case.kind} {target}"))
+        inputs += prometheus_sees(scrapes, target, probed=objective.check == "health")
+        inputs += expected(list(agent_says(replace(objective, **wrong), scrapes)), target)
+    return "FAILED" in run_promtool(promtool, folder, objective, [promtool_test(objective, inputs)])
 
 
 def batches(inputs: list[list[dict[str, str]]]) -> Iterator[list[dict[str, str]]]:
