@@ -38,6 +38,7 @@ bench: $(ready) servers ## cost per request, per probe and per scheduled target,
 	@$(bin)/python -m benchmarks.probe
 	@$(bin)/python -m benchmarks.schedule
 	@$(bin)/python -m benchmarks.analysis
+	@$(bin)/python -m benchmarks.paging
 	@$(bin)/python -m benchmarks.year
 
 setup: $(ready) servers ## .venv, and the servers that the tests use

@@ -48,10 +48,11 @@ ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The agent's 
 @app.command()
 def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """The agent: probes, judges and notifies until it is stopped. /metrics and /-/healthy on its own port."""
-    from sqlalchemy.exc import SQLAlchemyError
+    with earlystop.importing():
+        from sqlalchemy.exc import SQLAlchemyError
 
-    from monitor.agent import Agent
-    from monitor.recorder import cause
+        from monitor.agent import Agent
+        from monitor.recorder import cause
 
     if not config.exists():
         example = resource("alerts", "monitor.example.yml")

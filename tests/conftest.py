@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -19,6 +20,8 @@ from tests.servers import (
     run_postgres,
     run_prometheus,
 )
+
+gc.disable()  # until all is collected: what imports and parameters make is no garbage
 
 
 class StartServer(Protocol):
@@ -107,6 +110,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole files: each is run by one process."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

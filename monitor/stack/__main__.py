@@ -16,7 +16,7 @@ from pathlib import Path  # noqa: E402
 
 from monitor.children import ChildError  # noqa: E402
 from monitor.quantity import parse_duration  # noqa: E402
-from monitor.stack.files import Hurry  # noqa: E402
+from monitor.stack.files import Hurry, HurryError  # noqa: E402
 from monitor.stack.places import places  # noqa: E402
 from monitor.stack.ports import DOCUMENTED, PortError, choose_ports  # noqa: E402
 from monitor.stack.programs import APP, COMPOSE, Choices, MissingProgramError  # noqa: E402
@@ -48,13 +48,13 @@ def main() -> int:
     given = parser().parse_args()
     if not COMPOSE.exists():
         return failed(f"it needs a checkout of the repository: there is no {COMPOSE.name}", REFUSED)
-    hurry = Hurry(given.shorten, given.interval) if given.shorten != 1 else None
     choices = Choices(given.api_app, tuple(given.prometheus_flag))
     try:
+        hurry = Hurry(given.shorten, given.interval) if given.shorten != 1 else None
         ports = choose_ports(os.environ, given.port)
         with places(given.data) as found:
             asyncio.run(performance(Stack(found, ports, hurry, choices)))
-    except (PortError, MissingProgramError) as error:
+    except (HurryError, PortError, MissingProgramError) as error:
         return failed(str(error), REFUSED)
     except subprocess.CalledProcessError as error:
         return failed(f"{error}\n{error.stderr.decode(errors='replace')}", FAILED)

@@ -21,14 +21,33 @@ SHIPPED = ("prometheus.yml", "alerts")
 """What containers see of the repository, Grafana's own files left out."""
 TIMEOUT = 0.9
 """Of the interval, for what is asked so often."""
+SCRAPES_IN_A_WINDOW = 3
+"""A rate takes two, and the newest scrape may not be stored yet when a rule looks."""
+
+
+class HurryError(Exception):
+    """The message says what is possible instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hurry:
-    """Windows `shorten` times shorter; scrapes, probes and evaluations every `interval` seconds."""
+    """Windows `shorten` times shorter; scrapes, probes and evaluations every `interval` seconds.
+
+    Raises HurryError when the shortest window would hold too few scrapes.
+    """
 
     shorten: float
     interval: float
+
+    def __post_init__(self) -> None:
+        objectives = load_objectives(ROOT / "alerts" / "objectives.yml")
+        shortest, needed = min(each.window for each in objectives) / self.shorten, SCRAPES_IN_A_WINDOW
+        if shortest < needed * self.interval:
+            raise HurryError(
+                f"windows {self.shorten:g} times shorter are as short as {format_duration(shortest)}, and "
+                f"{needed} scrapes must fit in: --interval may be {shortest / needed:.3g}s at most, "
+                f"or --shorten {shortest * self.shorten / needed / self.interval:.3g}"
+            )
 
     @property
     def every(self) -> str:

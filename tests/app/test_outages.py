@@ -26,7 +26,7 @@ DEADLINE = 2.0
 SLACK = 2.0
 """Seconds that a busy machine may be late."""
 HEALTH_P95 = 0.020
-RATE, REQUESTS = 120.0, 360
+RATE, REQUESTS = 120.0, 240
 """A second. One instance is documented to take 100 (§11.1 of the operations document)."""
 IMPATIENT = {
     "REQUEST_DEADLINE": str(DEADLINE),

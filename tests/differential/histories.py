@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from random import Random
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ STEP = 5
 """Seconds from scrape to scrape."""
 SCRAPES = 31
 BOUNDS = (0.1, 0.5, 1.0, 3.0, 10.0, math.inf)
+LE = {bound: "+Inf" if bound == math.inf else f"{bound:g}" for bound in BOUNDS}
 
 Page = dict[tuple[str, Labels], float]
 Kind = Callable[[Random], Iterator[Page]]
@@ -70,6 +72,11 @@ def history(kind: Kind, chance: Random) -> list[Scrape]:
     return scrapes
 
 
+@cache
+def _key(metric: str, worker: str, *pairs: tuple[str, str]) -> tuple[str, Labels]:
+    return metric, labels(worker=worker, **dict(pairs))
+
+
 class _Worker:
     """One process of the target: its counters start anew when it does, or it is gone for a while."""
 
@@ -81,7 +88,7 @@ class _Worker:
         self.away = chance.choice((0, 0, chance.randrange(SCRAPES)))
 
     def count(self, metric: str, by: float, **pairs: str) -> None:
-        key = (metric, labels(worker=self.name, **pairs))
+        key = _key(metric, self.name, *pairs.items())
         self.counts[key] = self.counts.get(key, 0.0) + by
 
     def page(self) -> Page:
@@ -129,8 +136,7 @@ def durations(chance: Random) -> Iterator[Page]:
 
 def _observe(worker: _Worker, kept: tuple[float, ...], seconds: float | None) -> None:
     for bound in kept:
-        le = "+Inf" if bound == math.inf else f"{bound:g}"
-        worker.count("h_bucket", float(seconds is not None and seconds <= bound), le=le)
+        worker.count("h_bucket", float(seconds is not None and seconds <= bound), le=LE[bound])
 
 
 def fullness(chance: Random) -> Iterator[Page]:

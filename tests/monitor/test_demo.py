@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,7 @@ def runtime(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(process: StartProcess, runtime: Path) -> Start:
-    def start_demo(*flags: str) -> Process:
-        return process(sys.executable, "-m", "monitor", "demo", *flags, env={"XDG_RUNTIME_DIR": str(runtime)})
-
-    return start_demo
+    return partial(start_in, runtime, process)
 
 
 def order(runtime: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -123,63 +121,68 @@ def test_ctrl_c_at_the_start_leaves_nothing_behind(moment: float, start: Start, 
     assert list(runtime.iterdir()) == []
 
 
-def test_a_second_start_is_refused_and_orders_reach_the_first(start: Start, runtime: Path) -> None:
-    demo = start()
-    ready(demo)
-    second = start()
-    assert second.wait(READY_WITHIN) == 2
-    assert second.output.count("\n") == 1
-    assert f"A demo is running already (pid {demo.pid})" in second.output
-
-    broken = order(runtime, "break", "errors")
-    assert (broken.returncode, broken.stderr) == (0, "")
-    assert "the table diagnostic_summaries is renamed" in broken.stdout
-    again = order(runtime, "break", "errors")
-    assert (again.returncode, again.stderr) == (1, "errors is broken already\n")
-    assert order(runtime, "heal", "errors").stdout == "Healed: errors.\n"
-    assert stopped(demo, signal.SIGTERM) == 128 + signal.SIGTERM
-
-
-def test_killed_it_leaves_no_child_and_the_next_one_ends_with_one_of_its_own(
-    start: Start, runtime: Path
-) -> None:
-    demo = start()
-    children = ready(demo)
-    assert len(children) == 2
-    demo.popen.kill()
-    assert gone(children)
-    assert find(runtime / "paciolus-monitor-demo") is None
-    following = start()
-    agent = next(child for child in ready(following) if "run" in child.cmdline())
-    agent.kill()
-    assert following.wait(STOPPED_WITHIN) == 1
-    assert "The agent ended unexpectedly with SIGKILL" in following.output
-    assert "Traceback" not in following.output
-    assert list(runtime.iterdir()) == []
-
-
-def test_two_demos_side_by_side_keep_out_of_each_others_way(process: StartProcess, tmp_path: Path) -> None:
+@pytest.mark.timeout(240)
+def test_two_demos_side_by_side(process: StartProcess, tmp_path: Path) -> None:
+    """Each of another user: they keep out of each other's way, take orders, and end as they are ended."""
     homes = [tmp_path / name for name in ("grace", "ada")]
     for home in homes:
         home.mkdir()
-    env = [{"XDG_RUNTIME_DIR": str(home)} for home in homes]
-    demos = [process(sys.executable, "-m", "monitor", "demo", env=each) for each in env]
-    children = [child for demo in demos for child in ready(demo)]
+    demos = [start_in(home, process) for home in homes]
+    children = [ready(demo) for demo in demos]
     ports = [port for demo in demos for port in re.findall(r"//127\.0\.0\.1:(\d+)", demo.output)]
     assert len(set(ports)) == len(ports) == 6
     assert "can't be had (Address already in use)" in "".join(demo.output for demo in demos)
 
-    assert order(homes[0], "break", "down").returncode == 0
-    assert refused(int(ports[0]))
-    assert order(homes[0], "heal", "down").returncode == 0
-    assert answers(f"http://127.0.0.1:{ports[0]}/health")
-    children += children_of(demos[0])
-    for demo, home in zip(demos, homes, strict=True):
-        assert stopped(demo, signal.SIGINT) == 128 + signal.SIGINT, demo.output
-        assert "Stopped" in demo.output
-        assert "Traceback" not in demo.output
-        assert list(home.iterdir()) == []
+    second = start_in(homes[0], process)
+    assert second.wait(READY_WITHIN) == 2
+    assert second.output.count("\n") == 1
+    assert f"A demo is running already (pid {demos[0].pid})" in second.output
+
+    orders_reach(homes[0], int(ports[0]))
+    ended_with_ctrl_c(demos[0], homes[0])
+    killed_it_leaves_no_child(demos[1], children[1], homes[1])
+    ends_with_its_agent(start_in(homes[1], process), homes[1])
+    assert gone(children[0])
+
+
+def start_in(home: Path, process: StartProcess, *flags: str) -> Process:
+    return process(sys.executable, "-m", "monitor", "demo", *flags, env={"XDG_RUNTIME_DIR": str(home)})
+
+
+def orders_reach(home: Path, port: int) -> None:
+    broken = order(home, "break", "errors")
+    assert (broken.returncode, broken.stderr) == (0, "")
+    assert "the table diagnostic_summaries is renamed" in broken.stdout
+    again = order(home, "break", "errors")
+    assert (again.returncode, again.stderr) == (1, "errors is broken already\n")
+    assert order(home, "heal", "errors").stdout == "Healed: errors.\n"
+    assert order(home, "break", "down").returncode == 0
+    assert refused(port)
+    assert order(home, "heal", "down").returncode == 0
+    assert answers(f"http://127.0.0.1:{port}/health")
+
+
+def ended_with_ctrl_c(demo: Process, home: Path) -> None:
+    assert stopped(demo, signal.SIGINT) == 128 + signal.SIGINT, demo.output
+    assert "Stopped" in demo.output
+    assert "Traceback" not in demo.output
+    assert list(home.iterdir()) == []
+
+
+def killed_it_leaves_no_child(demo: Process, children: list[psutil.Process], home: Path) -> None:
+    assert len(children) == 2
+    demo.popen.kill()
     assert gone(children)
+    assert find(home / "paciolus-monitor-demo") is None
+
+
+def ends_with_its_agent(demo: Process, home: Path) -> None:
+    agent = next(child for child in ready(demo) if "run" in child.cmdline())
+    agent.kill()
+    assert demo.wait(STOPPED_WITHIN) == 1
+    assert "The agent ended unexpectedly with SIGKILL" in demo.output
+    assert "Traceback" not in demo.output
+    assert list(home.iterdir()) == []
 
 
 def refused(port: int) -> bool:

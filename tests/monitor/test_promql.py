@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from random import Random
 
@@ -99,13 +99,15 @@ def made_up(random: Random) -> Iterator[MadeUp]:
             yield MadeUp(case, "requests_total", {"status": status}, counter(random, times(random)))
 
 
-SERIES = list(made_up(Random(SEED)))
+@cache
+def all_series() -> list[MadeUp]:
+    return list(made_up(Random(SEED)))
 
 
 @pytest.fixture(scope="module")
 def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
     print(f"ORACLE_SEED={SEED}")
-    with run_oracle(SERIES, tmp_path_factory.mktemp("oracle")) as running:
+    with run_oracle(all_series(), tmp_path_factory.mktemp("oracle")) as running:
         yield running
 
 
@@ -118,13 +120,18 @@ def memory_of(series: list[MadeUp]) -> TargetSeries:
     return memory
 
 
-MEMORIES = {case: memory_of([each for each in SERIES if each.case == case]) for case in CASES}
+@cache
+def memories() -> dict[int, TargetSeries]:
+    by_case: dict[int, list[MadeUp]] = {case: [] for case in CASES}
+    for series in all_series():
+        by_case[series.case].append(series)
+    return {case: memory_of(series) for case, series in by_case.items()}
 
 
 def ranges(name: str, window: float) -> dict[int, promql.Points]:
     """What each case's only series of that name holds in the window, where it holds anything."""
     found = {}
-    for case, memory in MEMORIES.items():
+    for case, memory in memories().items():
         for series in memory.select(parse_selector(name)):
             points = series.between(NOW - window, NOW)
             if points[0]:
@@ -191,13 +198,13 @@ def test_whole_sli_kinds(oracle: Oracle, kind: slis.Sli, window: float) -> None:
     assert not disagreements(measured(kind, window), without_nan(oracle.ask(asked.value, NOW)))
     samples = {
         case: float(said.samples) if (said := kind.measure(memory, window, NOW)).present else None
-        for case, memory in MEMORIES.items()
+        for case, memory in memories().items()
     }
     assert not disagreements(samples, without_nan(oracle.ask(asked.samples, NOW)))
 
 
 def measured(kind: slis.Sli, window: float) -> dict[int, float | None]:
-    return {case: kind.measure(memory, window, NOW).value for case, memory in MEMORIES.items()}
+    return {case: kind.measure(memory, window, NOW).value for case, memory in memories().items()}
 
 
 def without_nan(values: dict[int, float]) -> dict[int, float]:
@@ -206,7 +213,7 @@ def without_nan(values: dict[int, float]) -> dict[int, float]:
 
 
 def test_the_made_up_series_hold_what_they_are_for() -> None:
-    counters = [series.points for series in SERIES if series.name == "c_total"]
+    counters = [series.points for series in all_series() if series.name == "c_total"]
     assert any(len(points) == 2 for points in counters)
     assert any(later[1] < earlier[1] for points in counters for earlier, later in pairwise(points))
     assert any(points and points[0][1] == 0 for points in counters)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from monitor.stack.ports import DOCUMENTED, variable
 from monitor.stack.postgres import NAME
 from monitor.stack.running import READY_WITHIN
 from tests.servers import Process, free_port, require_program, wait_until
 
-HURRY = ("--shorten=15", "--interval=2s", "--prometheus-flag=--rules.alert.resend-delay=2s")
+HURRY = ("--shorten=12", "--interval=1600ms", "--prometheus-flag=--rules.alert.resend-delay=2s")
 
 
 class RunningStack:
@@ -61,6 +62,15 @@ class RunningStack:
         """What the inbox has, each with its alerts."""
         kept: list[list[dict[str, str]]] = self.get("inbox", "/notifications")["notifications"]
         return kept
+
+
+def family(stack: RunningStack) -> list[psutil.Process]:
+    """All that it started; PostgreSQL's and gunicorn's workers included."""
+    return psutil.Process(stack.process.pid).children(recursive=True)
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return all(not each.is_running() or each.status() == psutil.STATUS_ZOMBIE for each in processes)
 
 
 def require_servers() -> None:

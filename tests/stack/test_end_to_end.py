@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,7 +14,7 @@ import pytest
 
 from tests.servers import wait_until
 from tests.stack.faults import FAULTS, THINK, USERS, token, users
-from tests.stack.running import HURRY, RunningStack, run_stack
+from tests.stack.running import HURRY, RunningStack, family, gone, run_stack
 
 HOUSE = Path(__file__).parent.parent.parent
 APP = "--api-app=tests.stack.api_with_ballast:create()"
@@ -21,6 +23,7 @@ ROUNDS = (("latency-p95", "failed-logins"), ("error-rate", "memory-usage"), ("po
 PAGED_WITHIN = 90
 RESOLVED_WITHIN = 90
 QUIET_WITHIN = 90
+GONE_WITHIN = 60
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
@@ -62,6 +65,13 @@ def firing(stack: RunningStack) -> set[str]:
     }
 
 
+def quiet(stack: RunningStack) -> None:
+    """Nothing fires any more."""
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: not firing(stack), QUIET_WITHIN, every=0.5)
+    assert firing(stack) == set()
+
+
 def by_prometheus(stack: RunningStack, name: str) -> bool:
     return bool(stack.query(f'ALERTS{{alertname="{name}", alertstate="firing"}}'))
 
@@ -95,7 +105,7 @@ def told(stack: RunningStack, since: int, name: str) -> list[str]:
 @pytest.mark.parametrize("names", ROUNDS, ids=" and ".join)
 def test_one_fault_is_one_page_and_one_resolve(names: tuple[str, ...], busy: Busy) -> None:
     stack = busy.stack
-    wait_until(lambda: not firing(stack), QUIET_WITHIN, "nothing fires", every=0.5)
+    quiet(stack)
     before = len(stack.notifications())
     with ExitStack() as broken:
         for name in names:
@@ -111,7 +121,7 @@ def test_one_fault_is_one_page_and_one_resolve(names: tuple[str, ...], busy: Bus
     for name in names:
         wait_until(partial(resolved, stack, before, name), RESOLVED_WITHIN, f"{name} resolved", every=0.3)
         print(f"{name}: resolved {time.monotonic() - began:.0f} s after the healing")
-    wait_until(lambda: not firing(stack), QUIET_WITHIN, "nothing fires", every=0.5)
+    quiet(stack)
 
     notices = [notice for notices in stack.notifications()[before:] for notice in notices]
     assert {notice["alert"] for notice in notices if notice["severity"] == "page"} == set(names)
@@ -126,3 +136,14 @@ def check_page(page: dict[str, str]) -> None:
     assert (HOUSE / page["runbook"]).is_file()
     assert page["summary"].startswith("api: ")
     assert page["dashboard"].startswith("d/paciolus-overview?viewPanel=")
+
+
+def test_killed_it_leaves_no_process_behind(busy: Busy) -> None:
+    """The last of this stack: it is not started once more for that."""
+    stack = busy.stack
+    started = family(stack)
+    stack.process.popen.kill()
+    try:
+        wait_until(lambda: gone(started), GONE_WITHIN, "all have ended")
+    finally:
+        shutil.rmtree(stack.data, ignore_errors=True)

@@ -27,11 +27,11 @@ WITHIN = 120
 ENDS_WITHIN = 240
 """Seconds. What the agent alone sees end has two minutes of patience with Prometheus in it."""
 AWAY = 15
-"""Seconds: longer than Prometheus' word lasts in this hurry, four times 2 s."""
+"""Seconds: longer than Prometheus' word lasts in this hurry, four times its interval."""
 WRITTEN_DOWN = 12
 """Seconds after which Alertmanager has on disk whom it has told: --data.maintenance-interval and a little."""
 QUIET = 15
-"""Seconds in which a second page would come: Alertmanager's groups are looked at every 2 s."""
+"""Seconds in which a second page would come: Alertmanager's groups are looked at at each interval."""
 
 
 @dataclass

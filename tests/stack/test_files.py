@@ -18,7 +18,7 @@ from monitor.objectives import load_objectives, shortened
 from monitor.quantity import parse_duration
 from monitor.render.rules import SHIPPED, Pace, rules_file
 from monitor.stack.compose import load_services
-from monitor.stack.files import Hurry, shipped_files, write_files
+from monitor.stack.files import Hurry, HurryError, shipped_files, write_files
 from monitor.stack.places import SECRETS, Places, places
 from monitor.stack.ports import DOCUMENTED, PortError, choose_ports, relocated, variable
 from monitor.stack.programs import COMPOSE, Choices, programs
@@ -116,15 +116,21 @@ def test_commands_are_those_of_the_compose_file(tmp_path: Path) -> None:
 
 @pytest.fixture
 def hurried(tmp_path: Path) -> Path:
-    write_files(tmp_path, PORTS, Hurry(30, 1))
+    write_files(tmp_path, PORTS, Hurry(30, 0.5))
     return tmp_path
 
 
 def test_in_a_hurry_prometheus_has_the_agents_windows(hurried: Path) -> None:
     objectives = shortened(load_objectives(HOUSE / "alerts" / "objectives.yml"), 30)
-    assert (hurried / "alerts" / "rules.yml").read_text() == rules_file(objectives, Pace(1, 1, 1))
+    assert (hurried / "alerts" / "rules.yml").read_text() == rules_file(objectives, Pace(0.5, 0.5, 0.5))
     agent = yaml.safe_load((hurried / "alerts" / "monitor.stack.yml").read_text())
-    assert (agent["shorten_windows"], agent["targets"][0]["interval"]) == (30, "1000ms")
+    assert (agent["shorten_windows"], agent["targets"][0]["interval"]) == (30, "500ms")
+
+
+def test_too_much_of_a_hurry_is_refused() -> None:
+    """Else a rule finds one scrape now and then where it needs two, and says that there is no data."""
+    with pytest.raises(HurryError, match=r"--interval may be 1\.33s at most, or --shorten 10"):
+        Hurry(15, 2)
 
 
 def test_in_a_hurry_the_files_are_still_valid(hurried: Path, promtool: Path, amtool: Path) -> None:
@@ -140,7 +146,7 @@ def test_in_a_hurry_the_files_are_still_valid(hurried: Path, promtool: Path, amt
     alertmanager = yaml.safe_load((hurried / "alerts" / "alertmanager.yml").read_text())
     routes = [alertmanager["route"], *alertmanager["route"]["routes"]]
     waits = {route[key] for route in routes for key in ("group_wait", "group_interval") if key in route}
-    assert waits == {"1000ms"}
+    assert waits == {"500ms"}
 
 
 def test_flags_go_before_variables_and_variables_before_the_documented_port() -> None:

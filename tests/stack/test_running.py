@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
 import sys
@@ -14,19 +13,10 @@ import pytest
 from monitor.stack.ports import DOCUMENTED, variable
 from tests.conftest import StartProcess
 from tests.servers import answers, free_port, wait_until
-from tests.stack.running import HURRY, RunningStack, require_servers, run_stack
+from tests.stack.running import HURRY, family, gone, require_servers, run_stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 WITHIN = 60
-
-
-def family(stack: RunningStack) -> list[psutil.Process]:
-    """All that it started; PostgreSQL's and gunicorn's workers included."""
-    return psutil.Process(stack.process.pid).children(recursive=True)
-
-
-def gone(processes: list[psutil.Process]) -> bool:
-    return all(not each.is_running() or each.status() == psutil.STATUS_ZOMBIE for each in processes)
 
 
 def test_who_dies_is_told_can_be_revived_and_at_the_end_all_are_gone(tmp_path: Path) -> None:
@@ -52,16 +42,6 @@ def test_who_dies_is_told_can_be_revived_and_at_the_end_all_are_gone(tmp_path: P
         assert not stack.data.exists()
         assert stack.process.output.endswith("All that was started has ended.\n")
         assert "Traceback" not in stack.process.output
-
-
-def test_killed_it_leaves_no_process_behind(tmp_path: Path) -> None:
-    with run_stack(tmp_path, *HURRY) as stack:
-        started = family(stack)
-        stack.process.popen.kill()
-        try:
-            wait_until(lambda: gone(started), WITHIN, "all have ended")
-        finally:
-            shutil.rmtree(stack.data, ignore_errors=True)
 
 
 def test_a_taken_port_and_an_early_end_are_one_line_each(process: StartProcess) -> None:
