@@ -25,6 +25,7 @@ from monitor.confirming import RECENT
 from monitor.cycle import Condition, Cycle
 from monitor.deploys import BUILD_INFO
 from monitor.dispatch import Dispatch
+from monitor.heartbeat import Heartbeat
 from monitor.history import History
 from monitor.history.writing import Outcomes
 from monitor.metrics import AgentMetrics
@@ -41,6 +42,7 @@ from monitor.schedule import Schedule
 from monitor.series import Memory
 from monitor.web import Page, serve
 from monitor.web.past import Past
+from monitor.working import Working
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +88,9 @@ class Agent:
             if isinstance(each, Alertmanager)
         ]
         self._schedule = Schedule(self.cycle.run, self.metrics, clock)
+        stalls = (self._outbox.stall, self._recorder.stall)
+        self.working = Working(self.cycle, self.metrics, clock, self.quiet, stalls)
+        self._heartbeat = Heartbeat(config.heartbeat, self.working, self.metrics, clock)
         for target in config.targets:
             self.metrics.born(target.name, (check.name for check in target.checks), self._notifiers)
 
@@ -95,12 +100,13 @@ class Agent:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         past = Past(self._history, time.monotonic)
-        page = Page(self._config, self.cycle, self.metrics, self._clock, self.quiet, past)
+        page = Page(self.cycle, self.metrics, self._clock, self.quiet, past, self.working)
         tasks = [
             asyncio.create_task(self._recorder.run(), name="recorder"),
             asyncio.create_task(self._outbox.run(), name="outbox"),
             asyncio.create_task(self._forget(), name="forget"),
             asyncio.create_task(self._tick(), name="tick"),
+            asyncio.create_task(self._heartbeat.run(), name="heartbeat"),
             asyncio.create_task(self.quiet.run(self._clock), name="quiet"),
             asyncio.create_task(serve(page, listening), name="web"),
             *(asyncio.create_task(each.run(), name="resend") for each in self._resends),
@@ -120,6 +126,7 @@ class Agent:
         Raises SQLAlchemyError when the store can't be opened.
         """
         self._history.create()
+        self._outbox.restore()
         known = {(target.name, check.name) for target in self._config.targets for check in target.checks}
         names = {NO_DATA, *(objective.name for objective in self.cycle.objectives)}
         since = self._clock() - self._memory.longest
@@ -175,6 +182,7 @@ class Agent:
             task.cancel()
         await asyncio.wait(tasks, timeout=LAST_WORDS)
         await self._prober.close()
+        await self._heartbeat.close()
         for notifier in self._notifiers.values():
             await notifier.close()
         self._history.close()

@@ -28,6 +28,7 @@ from monitor.fields import (
     Timeout,
     UrlPath,
 )
+from monitor.heartbeatconfig import HeartbeatConfig
 from monitor.hours import Hours
 from monitor.links import NO_LINKS, Links
 from monitor.maintenance import Window
@@ -98,6 +99,7 @@ class Config:
     path: Path
     maintenance: tuple[Window, ...] = ()
     links: Links = NO_LINKS
+    heartbeat: HeartbeatConfig | None = None
     web: WebConfig = field(default_factory=WebConfig)
 
     @property
@@ -159,6 +161,7 @@ class _File:
     links: Annotated[_Links, known_keys(_Links)] = field(default_factory=lambda: _Links())
     shorten_windows: Annotated[float, Field(ge=1, le=MOST_SHORTENED)] = 1.0
     web: Annotated[WebConfig, known_keys(WebConfig)] = field(default_factory=WebConfig)
+    heartbeat: Annotated[HeartbeatConfig, known_keys(HeartbeatConfig)] | None = None
 
 
 _FILE: TypeAdapter[_File] = TypeAdapter(Annotated[_File, known_keys(_File)])
@@ -195,6 +198,7 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ, without: Co
         links=Links(file.links.dashboards or "", file.links.runbooks or "", file.web.url or ""),
         web=file.web,
         maintenance=maintenance,
+        heartbeat=file.heartbeat,
     )
 
 

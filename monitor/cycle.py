@@ -54,6 +54,8 @@ class Condition:
     readings: list[Reading] = field(default_factory=list)
     looked_at: float | None = None
     """When the last look ended; after a restart, when the last probe that was stored did."""
+    ended_at: float | None = None
+    """When this process last ended a whole cycle well."""
 
     def begin_anew(self, now: float) -> None:
         """After a time of which nobody knows. Who asked to be left alone is left alone as long as before."""
@@ -85,7 +87,7 @@ class Condition:
         return {check: streak.failures for check, streak in self.streaks.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cycle:
     """`clock` gives seconds since the epoch; nothing else in here asks for the time.
 
@@ -104,6 +106,8 @@ class Cycle:
     conditions: Mapping[str, Condition]
     facts: FactBook = field(default_factory=FactBook)
     steady: Callable[[], float] | None = None
+    ticked_at: float | None = None
+    """When `tick` last ended well."""
 
     async def run(self, target: Target, *, again: bool = False) -> float | None:
         """Collect, remember, evaluate, transition, enqueue.
@@ -123,6 +127,7 @@ class Cycle:
         self.facts.observe(target.name, outcomes, readings, now)
         changed = self.alerting.advance(readings, now)
         self.enqueue(target, outcomes, changed, began, now, again=again)
+        self.conditions[target.name].ended_at = now
         return self.confirm(target, outcomes, now)
 
     def begin_anew(self, target: Target, outcomes: list[Outcome], lost: Away, now: float) -> list[Outcome]:
@@ -253,6 +258,7 @@ class Cycle:
                 conversations=told,
             )
             self.recorder.add(entry)
+        self.ticked_at = now
 
     def _messages(self, decision: Decision, now: float) -> Iterable[Message]:
         for notifier, kind, alert, _, key, note in decision.notices:

@@ -88,6 +88,19 @@ class AgentMetrics:
             "Time of which nobody knows: suspended, blocked or not running, by target's looks.",
             registry=to,
         )
+        self.heartbeats = Counter(
+            "monitor_heartbeats",
+            "Beats of the dead man's switch: sent, failed, or withheld for the agent's own fault.",
+            ("outcome",),
+            registry=to,
+        )
+        for outcome in ("sent", "failed", "withheld"):
+            self.heartbeats.labels(outcome)
+        self.last_heartbeat = Gauge(
+            "monitor_heartbeat_last_success_timestamp_seconds",
+            "When the dead man's switch last took a beat.",
+            registry=to,
+        )
         self.series = Gauge("monitor_series", "Series held in memory.", registry=to)
 
     def _declare_store(self, to: CollectorRegistry) -> None:

@@ -6,11 +6,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.history import Entry, History
 from monitor.metrics import AgentMetrics
+from monitor.quantity import format_duration
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +20,15 @@ BACKLOG = 10_000
 BATCH = 500
 RETRY_AFTER = 1.0
 PRUNE_EVERY = 3600.0
+STALLED_AFTER = 60.0
+"""Seconds. What is not stored is not sent, either."""
+
+
+class Trouble(NamedTuple):
+    """The store refuses since then (seconds since the epoch)."""
+
+    since: float
+    why: str
 
 
 class Recorder:
@@ -41,6 +52,17 @@ class Recorder:
         self._arrived = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._pruned_at = 0.0
+        self.trouble: Trouble | None = None
+
+    def stall(self, now: float) -> str | None:
+        """What is wrong when cycles, and messages with them, have waited too long for the store."""
+        if self.trouble is not None and now - self.trouble.since > STALLED_AFTER:
+            since = format_duration(float(round(now - self.trouble.since)))
+            return f"the store has refused for {since}, and messages wait for it: {self.trouble.why}"
+        oldest = self._waiting[0].at if self._waiting else now
+        if now - oldest > 2 * STALLED_AFTER:
+            return f"the store has not taken anything for {format_duration(float(round(now - oldest)))}"
+        return None
 
     def add(self, entry: Entry) -> None:
         if len(self._waiting) >= BACKLOG:
@@ -77,10 +99,12 @@ class Recorder:
         except SQLAlchemyError as error:
             self._waiting.extendleft(reversed(batch))
             self._metrics.store_errors.inc()
+            self.trouble = Trouble(self.trouble.since if self.trouble else self._clock(), cause(error))
             log.error("store: %d cycles wait: %s", len(self._waiting), cause(error))  # noqa: TRY400 (it says it all)
             return False
         finally:
             self._metrics.store_backlog.set(len(self._waiting))
+        self.trouble = None
         self._stored()
         return True
 

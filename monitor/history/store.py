@@ -152,6 +152,15 @@ class History:
             query = sa.select(sa.func.count()).select_from(outbox).where(outbox.c.state == "waiting")
             return int(connection.execute(query).scalar_one())
 
+    def reached(self) -> list[tuple[str, str, float]]:
+        """(receiver, dedup key, at) of what was delivered about alerts of which other messages still wait."""
+        waiting = sa.select(outbox.c.dedup_key).where(outbox.c.state == "waiting")
+        query = sa.select(outbox.c.notifier, outbox.c.dedup_key, outbox.c.ended_at).where(
+            outbox.c.state == "delivered", outbox.c.dedup_key.in_(waiting)
+        )
+        with self._engine.connect() as connection:
+            return [(row.notifier, row.dedup_key, row.ended_at) for row in connection.execute(query)]
+
     def prune(self, now: float) -> None:
         """In many short transactions, so that cycles can be recorded in between."""
         prune(self._writing, self._numbers, now)

@@ -18,6 +18,8 @@ from monitor.history import History, Queued
 from monitor.metrics import AgentMetrics
 from monitor.notify import Notifier
 from monitor.notify.delivery import DeliveryError
+from monitor.notify.log import Log
+from monitor.notify.reached import Reached
 from monitor.recorder import cause
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,7 @@ LONGEST_ASKED_FOR = 3600.0
 GIVE_UP_AFTER = 24 * 3600.0
 LOOK_EVERY = 1.0
 SEND_DEADLINE = 30.0
+STALLED_AFTER = 60.0
 
 
 class Outbox:
@@ -47,6 +50,20 @@ class Outbox:
         self._busy: set[str] = set()
         self._sent: set[int] = set()
         """Delivered, but the store doesn't know yet."""
+        self.reached = Reached()
+        self.looked_at = clock()
+        """When it last knew what is due."""
+
+    def restore(self) -> None:
+        """Who has heard of what still waits for others. Blocks; raises SQLAlchemyError."""
+        for notifier, key, at in self._history.reached():
+            self._got_through(notifier, key, at)
+
+    def stall(self, now: float) -> str | None:
+        """That nothing moves, or that nothing gets through to anybody."""
+        if now - self.looked_at > STALLED_AFTER:
+            return f"for {now - self.looked_at:.0f} s nobody looked which messages are due"
+        return self.reached.stall(now)
 
     def wake(self) -> None:
         self._woken.set()
@@ -75,6 +92,7 @@ class Outbox:
         except SQLAlchemyError as error:
             log.error("outbox: the store can't be read: %s", cause(error))  # noqa: TRY400 (the cause says it all)
             return
+        self.looked_at = self._clock()
         batches: dict[str, list[Queued]] = defaultdict(list)
         for message in due:
             batches[message.notifier].append(message)
@@ -111,6 +129,12 @@ class Outbox:
             await asyncio.to_thread(self._history.delivered, message.id, self._clock())
             self._sent.discard(message.id)
             self._metrics.notifications.labels(message.notifier, "delivered").inc()
+            self._got_through(message.notifier, message.dedup_key, self._clock())
+
+    def _got_through(self, notifier: str, key: str, at: float) -> None:
+        """A line in a log reaches nobody."""
+        if not isinstance(self._notifiers.get(notifier), Log):
+            self.reached.delivered(notifier, key, at)
 
     def _notifier(self, name: str) -> Notifier:
         if name not in self._notifiers:
@@ -119,6 +143,7 @@ class Outbox:
 
     async def _failed(self, message: Queued, error: DeliveryError) -> None:
         now, who = self._clock(), message.notifier
+        self.reached.failed(who, message.dedup_key, message.created_at, str(error))
         if error.permanent or now - message.created_at > GIVE_UP_AFTER:
             self._metrics.notifications.labels(who, "given_up").inc()
             log.error("%s: message %s given up: %s", who, message.dedup_key, error)

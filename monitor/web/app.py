@@ -53,4 +53,4 @@ def _for_machines(web: FastAPI, page: Page) -> None:
     async def healthy(response: Response) -> dict[str, Any]:
         faults = page.faults()
         response.status_code = 503 if faults else 200
-        return {"healthy": not faults, "faults": faults}
+        return {"healthy": not faults, "faults": faults, "notes": page.working.notes()}

@@ -21,8 +21,7 @@ from monitor.quiet import Quiet
 from monitor.silences import Acknowledgement, Silence
 from monitor.web.changes import Changes
 from monitor.web.past import Past
-
-LATE_AFTER_INTERVALS = 3
+from monitor.working import LATE_AFTER_INTERVALS, Working
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,7 @@ class Snapshot:
     watched: tuple[Watched, ...]
     told: tuple[Told, ...]
     faults: tuple[str, ...]
+    notes: tuple[str, ...]
     shortened: float
     silences: tuple[Silence, ...]
     windows: tuple[Window, ...]
@@ -70,23 +70,21 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    config: Config
     cycle: Cycle
     metrics: AgentMetrics
     clock: Callable[[], float]
     quiet: Quiet
     past: Past
+    working: Working
     changes: Changes = field(default_factory=Changes)
+
+    @property
+    def config(self) -> Config:
+        return self.cycle.config
 
     def faults(self) -> list[str]:
         """Why the agent is not working as it should; empty when it is."""
-        slowest = max(target.interval for target in self.config.targets)
-        since = self.clock() - self.metrics.last_cycle_at
-        if since > LATE_AFTER_INTERVALS * slowest:
-            return [f"no cycle has ended well for {since:.0f} s, the longest interval is {slowest:g} s"]
-        if since < -slowest:
-            return [f"the clock was set back by {-since:.0f} s, and nothing has been measured since"]
-        return list(filter(None, [self.quiet.fault(self.clock())]))
+        return self.working.faults()
 
     def snapshot(self) -> Snapshot:
         now = self.clock()
@@ -95,6 +93,7 @@ class Page:
             tuple(self._watched(target, now) for target in self.config.targets),
             tuple(self._told(now)),
             tuple(self.faults()),
+            tuple(self.working.notes()),
             self.config.shorten_windows,
             tuple(self.quiet.silences(now)),
             tuple(each for each in self.quiet.windows() if each.during(now)),

@@ -125,6 +125,7 @@ def fingerprint(snapshot: Snapshot) -> tuple[object, ...]:
     """Differs when the page would say something else that matters at once: states, not values."""
     return (
         snapshot.faults,
+        snapshot.notes,
         snapshot.silences,
         tuple((each.alert.key, each.alert.state, each.acknowledged, each.withheld) for each in snapshot.told),
         tuple(_verdicts(watched.readings) for watched in snapshot.watched),

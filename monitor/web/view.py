@@ -53,6 +53,7 @@ class Overview:
     headline: str
     standing: Standing
     faults: tuple[str, ...]
+    notes: tuple[str, ...]
     alerts: tuple[AlertView, ...]
     targets: tuple[TargetView, ...]
     quiet: tuple[QuietView, ...]
@@ -78,6 +79,7 @@ class TargetPage:
     target: TargetView
     alerts: tuple[AlertView, ...]
     faults: tuple[str, ...]
+    notes: tuple[str, ...]
     quiet: tuple[QuietView, ...]
     past: PastView
     wanted: Range
@@ -93,6 +95,7 @@ def overview(snapshot: Snapshot, gathered: Gathered = NOTHING) -> Overview:
         headline=headline,
         standing=standing,
         faults=tuple(plain(fault) for fault in snapshot.faults),
+        notes=tuple(plain(note) for note in snapshot.notes),
         alerts=tuple(alerts),
         targets=tuple(targets),
         quiet=tuple(quiet_views(snapshot)),
@@ -112,6 +115,7 @@ def target_page(snapshot: Snapshot, name: str, gathered: Gathered = NOTHING) -> 
         target=target_view(watched, snapshot, gathered),
         alerts=tuple(alert for alert in alert_views(snapshot, gathered) if alert.target == name),
         faults=tuple(plain(fault) for fault in snapshot.faults),
+        notes=tuple(plain(note) for note in snapshot.notes),
         quiet=tuple(quiet_views(snapshot, name)),
         past=past_view(gathered, snapshot.now),
         wanted=gathered.wanted,

@@ -247,3 +247,14 @@ def test_the_example_is_right_about_what_it_only_mentions(tmp_path: Path) -> Non
     config = loaded(tmp_path, text, SLACK_WEBHOOK_URL="http://127.0.0.1:9/hook")
     assert len(config.maintenance) == 2
     assert config.notify[1].hours == Hours(ZoneInfo("Europe/Zurich"), frozenset(range(5)), 480, 1080)
+
+
+def test_a_heartbeat(tmp_path: Path) -> None:
+    assert loaded(tmp_path, MINIMAL).heartbeat is None
+    text = MINIMAL + "heartbeat: {url: 'https://switch.example/${KEY}'}\n"
+    found = loaded(tmp_path, text, KEY="hunter2").heartbeat
+    assert found is not None
+    assert (found.url, found.every) == ("https://switch.example/hunter2", 60.0)
+    assert "hunter2" not in repr(found)
+    said = complaint(tmp_path, text.replace("}'}", "}', every: 100ms}"), KEY="hunter2")
+    assert said == "monitor.yml:4: heartbeat.every: expected 1 s to 1 h, got 100 ms"

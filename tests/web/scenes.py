@@ -31,6 +31,7 @@ from monitor.series import Memory
 from monitor.web import Page
 from monitor.web.past import Past
 from monitor.webconfig import WebConfig
+from monitor.working import Working
 from tests.monitor.making import target
 
 NOW = 1_795_748_700.0
@@ -104,7 +105,8 @@ def world(
         conditions={each.name: Condition() for each in config.targets},
     )
     metrics.cycle_ended(NOW)
-    made.page = Page(config, cycle, metrics, made.clock, made.quiet, Past(made.history, made.clock))
+    past, working = Past(made.history, made.clock), Working(cycle, metrics, made.clock, made.quiet)
+    made.page = Page(cycle, metrics, made.clock, made.quiet, past, working)
     return made
 
 
