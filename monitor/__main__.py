@@ -52,7 +52,7 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
         from sqlalchemy.exc import SQLAlchemyError
 
         from monitor.agent import Agent
-        from monitor.recorder import cause
+        from monitor.storecalls import cause
 
     if not config.exists():
         example = resource("alerts", "monitor.example.yml")

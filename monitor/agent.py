@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -32,6 +32,7 @@ from monitor.metrics import AgentMetrics
 from monitor.notify import NOTIFIERS
 from monitor.notify.alertmanager import Alertmanager
 from monitor.notify.facts import FactBook, Facts
+from monitor.notify.journal import reached, settle, unsent
 from monitor.notify.outbox import Outbox
 from monitor.notify.resend import Resend
 from monitor.objectives import Objectives
@@ -40,6 +41,7 @@ from monitor.quietstore import QuietStore
 from monitor.recorder import Recorder
 from monitor.schedule import Schedule
 from monitor.series import Memory
+from monitor.storecalls import StoreCalls
 from monitor.web import Page, serve
 from monitor.web.past import Past
 from monitor.working import Working
@@ -63,8 +65,10 @@ class Agent:
         self.quiet = Quiet(QuietStore(self._history.engine), config)
         self._memory = Memory(retention(objectives))
         self._notifiers = {each.name: NOTIFIERS[each.kind](each) for each in config.notify}
-        self._outbox = Outbox(self._history, self._notifiers, self.metrics, clock)
-        self._recorder = Recorder(self._history, self.metrics, clock, self._outbox.wake)
+        self._calls = StoreCalls(self._history.engine)
+        settled = partial(self._calls, partial(settle, self._history.engine))
+        self._outbox = Outbox(settled, self._notifiers, self.metrics, clock)
+        self._recorder = Recorder(self._history, self._calls, self.metrics, clock, self._outbox)
         self._prober = Prober()
         self.cycle = Cycle(
             config=config,
@@ -88,8 +92,9 @@ class Agent:
             if isinstance(each, Alertmanager)
         ]
         self._schedule = Schedule(self.cycle.run, self.metrics, clock)
-        stalls = (self._outbox.stall, self._recorder.stall)
-        self.working = Working(self.cycle, self.metrics, clock, self.quiet, stalls)
+        self.working = Working(
+            self.cycle, self.metrics, clock, self.quiet, (self._outbox.stall,), self._notes
+        )
         self._heartbeat = Heartbeat(config.heartbeat, self.working, self.metrics, clock)
         for target in config.targets:
             self.metrics.born(target.name, (check.name for check in target.checks), self._notifiers)
@@ -126,7 +131,8 @@ class Agent:
         Raises SQLAlchemyError when the store can't be opened.
         """
         self._history.create()
-        self._outbox.restore()
+        self._outbox.post(unsent(self._history.engine))
+        self._outbox.heard(reached(self._history.engine))
         known = {(target.name, check.name) for target in self._config.targets for check in target.checks}
         names = {NO_DATA, *(objective.name for objective in self.cycle.objectives)}
         since = self._clock() - self._memory.longest
@@ -155,6 +161,9 @@ class Agent:
     def _facts(self, alert: Alert) -> Facts:
         return self.cycle.facts.about(alert, self._clock())
 
+    def _notes(self) -> Iterable[str]:
+        return filter(None, [self._recorder.note(self._clock())])
+
     def _standing(self) -> list[Alert]:
         return list(self.cycle.alerting.alerts.values())
 
@@ -177,7 +186,8 @@ class Agent:
         await self._schedule.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS):
-                await self._recorder.flush()
+                await self._recorder.flush_all()
+                await self._outbox.finish()
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=LAST_WORDS)
@@ -185,6 +195,7 @@ class Agent:
         await self._heartbeat.close()
         for notifier in self._notifiers.values():
             await notifier.close()
+        self._calls.close()
         self._history.close()
 
 

@@ -19,8 +19,8 @@ from monitor.localtime import clock_time
 from monitor.maintenance import OneOff, Window, checked_window
 from monitor.quantity import format_duration
 from monitor.quietstore import QuietStore, Stored
-from monitor.recorder import cause
 from monitor.silences import Acknowledgement, Silence, checked_acknowledgement, checked_silence
+from monitor.storecalls import cause
 
 log = logging.getLogger(__name__)
 

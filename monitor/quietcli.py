@@ -22,7 +22,7 @@ from monitor.quantity import parse_duration
 from monitor.quiet import Quiet
 from monitor.quietlist import conversation_text, name_of, silence_text, window_text
 from monitor.quietstore import QuietStore
-from monitor.recorder import cause
+from monitor.storecalls import cause
 from monitor.timefields import parse_when
 from monitor.yamlfile import ConfigError
 

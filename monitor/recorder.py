@@ -1,4 +1,4 @@
-"""Hands cycles to the store without ever making the measuring wait for it."""
+"""Hands cycles to the store without ever making the measuring, or the telling, wait for it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from monitor.history import Entry, History
 from monitor.metrics import AgentMetrics
+from monitor.notify.journal import Batch
+from monitor.notify.letters import Letter, release
+from monitor.notify.outbox import Outbox
 from monitor.quantity import format_duration
+from monitor.storecalls import Calls, StoreSilentError, cause
 
 log = logging.getLogger(__name__)
 
@@ -20,12 +25,27 @@ BACKLOG = 10_000
 BATCH = 500
 RETRY_AFTER = 1.0
 PRUNE_EVERY = 3600.0
-STALLED_AFTER = 60.0
-"""Seconds. What is not stored is not sent, either."""
+NOTED_AFTER = 10.0
+"""Seconds for which the store may refuse before somebody should know."""
 
 
-class Trouble(NamedTuple):
-    """The store refuses since then (seconds since the epoch)."""
+class Waiting(NamedTuple):
+    """A cycle that isn't stored yet, and its messages on their way."""
+
+    entry: Entry
+    letters: tuple[Letter, ...]
+
+    @property
+    def worth(self) -> int:
+        """What would be lost with it: probe results, a transition, a message that nobody has got."""
+        if any(letter.state == "waiting" for letter in self.letters):
+            return 2
+        return 1 if self.entry.changed or self.letters else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The store refuses, or says nothing, since then (seconds since the epoch)."""
 
     since: float
     why: str
@@ -34,56 +54,85 @@ class Trouble(NamedTuple):
 class Recorder:
     """Keeps what the store can't take right now, up to BACKLOG cycles.
 
-    Past that, cycles go that told nobody anything, the oldest first.
+    Past that cycles go, the oldest first of those that matter least.
     """
 
     def __init__(
         self,
         history: History,
+        calls: Calls,
         metrics: AgentMetrics,
         clock: Callable[[], float],
-        stored: Callable[[], None],
+        outbox: Outbox,
     ) -> None:
         self._history = history
+        self._calls = calls
         self._metrics = metrics
         self._clock = clock
-        self._stored = stored
-        self._waiting: deque[Entry] = deque()
+        self._outbox = outbox
+        self._waiting: deque[Waiting] = deque()
+        self._at_store: list[Waiting] = []
+        """What was handed over last, in one batch; kept together until it is known to be stored."""
+        self._batch = Batch()
+        self._most = BATCH
+        self._silent: StoreSilentError | None = None
         self._arrived = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._pruned_at = 0.0
         self.trouble: Trouble | None = None
 
-    def stall(self, now: float) -> str | None:
-        """What is wrong when cycles, and messages with them, have waited too long for the store."""
-        if self.trouble is not None and now - self.trouble.since > STALLED_AFTER:
-            since = format_duration(float(round(now - self.trouble.since)))
-            return f"the store has refused for {since}, and messages wait for it: {self.trouble.why}"
-        oldest = self._waiting[0].at if self._waiting else now
-        if now - oldest > 2 * STALLED_AFTER:
-            return f"the store has not taken anything for {format_duration(float(round(now - oldest)))}"
-        return None
+    def note(self, now: float) -> str | None:
+        """That the store refuses, as long as it does."""
+        if self.trouble is None or now - self.trouble.since < NOTED_AFTER:
+            return None
+        since = format_duration(float(round(now - self.trouble.since)))
+        return f"the store has refused for {since}, {len(self)} cycles wait in memory: {self.trouble.why}"
 
     def add(self, entry: Entry) -> None:
-        if len(self._waiting) >= BACKLOG:
+        """Its messages are on their way from now on, whatever becomes of the store."""
+        refused = self.trouble is not None
+        letters = tuple(Letter.new(each, entry.at, released=refused) for each in entry.messages)
+        self._outbox.post(letters)
+        if refused and letters:
+            self._outbox.wake()
+        if len(self) >= BACKLOG:
             self._drop_one()
-        self._waiting.append(entry)
+        self._waiting.append(Waiting(entry, letters))
         self._arrived.set()
 
+    def __len__(self) -> int:
+        """Cycles that are not stored yet."""
+        return len(self._waiting) + len(self._at_store)
+
     def _drop_one(self) -> None:
-        quiet = next((index for index, each in enumerate(self._waiting) if not each.messages), 0)
-        del self._waiting[quiet]
+        for most in range(3):
+            found = next((index for index, each in enumerate(self._waiting) if each.worth <= most), None)
+            if found is not None:
+                self._dropped(self._waiting[found])
+                del self._waiting[found]
+                return
+
+    def _dropped(self, lost: Waiting) -> None:
+        """Its messages stay on their way; what isn't known any more after a restart is said."""
         self._metrics.store_dropped.inc()
+        if lost.worth:
+            told = ", ".join(each.message.dedup_key for each in lost.letters) or "nobody"
+            log.error("store: a transition of %s is not stored; told: %s", lost.entry.target, told)
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._waiting:
+            while len(self):
                 if not await self.flush():
                     await asyncio.sleep(RETRY_AFTER)
             await self._prune()
+
+    async def flush_all(self) -> None:
+        """Until the store has everything, or refuses."""
+        while len(self) and await self.flush():
+            pass
 
     async def flush(self) -> bool:
         """Stores the oldest cycles in one transaction; False, with nothing lost, when the store refuses."""
@@ -91,22 +140,84 @@ class Recorder:
             return await self._store_oldest()
 
     async def _store_oldest(self) -> bool:
-        batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-        if not batch:
+        if not self._at_store:
+            self._take(min(self._most, len(self._waiting)))
+        if not self._at_store:
             return True
         try:
-            await asyncio.to_thread(self._history.record, batch)
+            if await self._too_slow():
+                self._halve()
+            await self._store()
+        except (IntegrityError, DataError) as error:
+            return self._unacceptable(cause(error))
+        except StoreSilentError as error:
+            self._silent = self._silent or error
+            return self._refused(cause(error))
         except SQLAlchemyError as error:
-            self._waiting.extendleft(reversed(batch))
-            self._metrics.store_errors.inc()
-            self.trouble = Trouble(self.trouble.since if self.trouble else self._clock(), cause(error))
-            log.error("store: %d cycles wait: %s", len(self._waiting), cause(error))  # noqa: TRY400 (it says it all)
-            return False
-        finally:
-            self._metrics.store_backlog.set(len(self._waiting))
-        self.trouble = None
-        self._stored()
+            return self._refused(cause(error))
+        except Exception as error:
+            # One cycle with a mistake of ours must not keep all others from the store.
+            log.exception("store: a cycle can't be written")
+            return self._unacceptable(f"{type(error).__name__}: {error}")
+        self._accepted()
         return True
+
+    async def _store(self) -> None:
+        letters = [letter for each in self._at_store for letter in each.letters]
+        self._batch.progress = [letter.progress for letter in letters]
+        entries = [each.entry for each in self._at_store]
+        ids = await self._calls(self._history.record, entries, self._batch)
+        self._outbox.stored(zip(letters, ids, self._batch.progress, strict=True))
+        self._at_store = []
+        self._most = min(2 * self._most, BATCH)
+
+    async def _too_slow(self) -> bool:
+        """Whether what was handed over last took too long and certainly isn't stored: it is too much."""
+        if self._silent is None:
+            return False
+        if not self._silent.over():
+            raise self._silent
+        stored = await self._calls(self._history.has, self._batch)
+        self._silent = None
+        return not stored
+
+    def _take(self, count: int) -> None:
+        self._at_store = [self._waiting.popleft() for _ in range(count)]
+        self._batch = Batch()
+
+    def _unacceptable(self, why: str) -> bool:
+        """The store works, and will never take this: one of them goes, or the half that holds it is found."""
+        if len(self._at_store) == 1:
+            [lost] = self._at_store
+            self._at_store = []
+            log.error("store: a cycle of %s is unacceptable: %s", lost.entry.target, why)
+            release(lost.letters)
+            self._outbox.wake()
+            self._dropped(lost)
+            return True
+        self._halve()
+        return True
+
+    def _halve(self) -> None:
+        self._most = max(1, len(self._at_store) // 2)
+        self._waiting.extendleft(reversed(self._at_store))
+        self._take(self._most)
+
+    def _refused(self, why: str) -> bool:
+        self._metrics.store_errors.inc()
+        self._metrics.store_backlog.set(len(self))
+        log.error("store: %d cycles wait: %s", len(self), why)
+        self.trouble = Trouble(self.trouble.since if self.trouble else self._clock(), why)
+        for each in (*self._at_store, *self._waiting):
+            release(each.letters)
+        self._outbox.wake()
+        return False
+
+    def _accepted(self) -> None:
+        if self.trouble:
+            log.warning("store: takes cycles again, after %.0f s", self._clock() - self.trouble.since)
+        self.trouble = None
+        self._metrics.store_backlog.set(len(self))
 
     async def _prune(self) -> None:
         now = self._clock()
@@ -114,12 +225,6 @@ class Recorder:
             return
         self._pruned_at = now
         try:
-            await asyncio.to_thread(self._history.prune, now)
+            await self._calls(self._history.prune, now)
         except SQLAlchemyError as error:
             log.error("store: pruning failed: %s", cause(error))  # noqa: TRY400 (it says it all)
-
-
-def cause(error: SQLAlchemyError) -> str:
-    """In one line, without SQLAlchemy's statement and link."""
-    said = str(getattr(error, "orig", None) or error).strip()
-    return said.splitlines()[0] if said else type(error).__name__

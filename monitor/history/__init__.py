@@ -4,7 +4,7 @@ from monitor.history.incidents import Event, Incident
 from monitor.history.migrations import NewerStoreError
 from monitor.history.pruning import KEEP_FAILURES, KEEP_RESULTS, KEEP_TRANSITIONS
 from monitor.history.reading import Bar, Failure, Point, Reader, Uptime
-from monitor.history.rows import Deploy, Entry, Message, Phases, ProbeRow, Queued
+from monitor.history.rows import Deploy, Entry, Message, Phases, ProbeRow
 from monitor.history.store import History
 from monitor.history.tables import ROW_ID, alerts, outbox, probe_results, schema, transitions
 
@@ -25,7 +25,6 @@ __all__ = [
     "Phases",
     "Point",
     "ProbeRow",
-    "Queued",
     "Reader",
     "Uptime",
     "alerts",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+import sqlalchemy as sa
 
 from monitor.alerting import Alert
 from monitor.conversations import Conversation
@@ -39,13 +41,13 @@ class Message(NamedTuple):
     body: str
 
 
-class Queued(NamedTuple):
-    id: int
-    notifier: str
-    dedup_key: str
-    body: str
-    created_at: float
-    attempts: int
+class Once(Protocol):
+    """Knows of entries whether they are stored already, by what it left in the same transaction."""
+
+    def stored(self, connection: sa.Connection) -> list[int] | None:
+        """The ids of their messages, if they are."""
+
+    def end(self, connection: sa.Connection, ids: list[int]) -> None: ...
 
 
 class Deploy(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ from monitor.history.migrations import migrate
 from monitor.history.numbers import Numbers, named
 from monitor.history.pruning import prune
 from monitor.history.reading import Reader
-from monitor.history.rows import Entry, Queued
+from monitor.history.rows import Entry, Message, Once
 from monitor.history.tables import alerts, conversations, deploys, outbox, transitions
 from monitor.history.writing import Outcomes, learn, outcomes_between, storable
 
@@ -58,14 +58,26 @@ class History:
     def close(self) -> None:
         self._engine.dispose()
 
-    def record(self, entries: Sequence[Entry]) -> None:
-        """Stores whole cycles in one transaction, or nothing and raises sqlalchemy.exc.SQLAlchemyError."""
+    def record(self, entries: Sequence[Entry], once: Once | None = None) -> list[int]:
+        """Stores whole cycles in one transaction, or nothing and raises sqlalchemy.exc.SQLAlchemyError.
+
+        The ids of their messages in the outbox, in order. What `once` knows to be stored is left as it is.
+        """
         with self._writing() as connection:
-            for entry in entries:
-                _record(connection, entry)
+            if once and (known := once.stored(connection)) is not None:
+                return known
+            ids = [id_ for entry in entries for id_ in _record(connection, entry)]
             numbers = self._numbers.look_up(connection, named(entries))
             learn(connection, entries, numbers)
+            if once:
+                once.end(connection, ids)
         self._numbers.keep(numbers)
+        return ids
+
+    def has(self, once: Once) -> bool:
+        """Whether its entries are stored, once all that is being written has ended."""
+        with self._writing() as connection:
+            return once.stored(connection) is not None
 
     def standing_alerts(self) -> list[Alert]:
         with self._engine.connect() as connection:
@@ -102,65 +114,6 @@ class History:
         with self._engine.connect() as connection:
             return list(outcomes_between(connection, since, until))
 
-    def due(self, now: float, busy: Collection[str] = (), limit: int = 100) -> list[Queued]:
-        """Messages to send now, but those for `busy` notifiers.
-
-        One waits behind an earlier one with its key, so that "resolved" never overtakes "firing".
-        """
-        earlier = outbox.alias("earlier")
-        blocked = (
-            sa.select(earlier.c.id)
-            .where(
-                earlier.c.state == "waiting",
-                earlier.c.notifier == outbox.c.notifier,
-                earlier.c.dedup_key == outbox.c.dedup_key,
-                earlier.c.id < outbox.c.id,
-            )
-            .exists()
-        )
-        query = (
-            sa.select(*(outbox.c[name] for name in Queued._fields))
-            .where(
-                outbox.c.state == "waiting",
-                outbox.c.due_at <= now,
-                outbox.c.notifier.not_in(busy),
-                ~blocked,
-            )
-            .order_by(outbox.c.id)
-            .limit(limit)
-        )
-        with self._engine.connect() as connection:
-            return [Queued(*row) for row in connection.execute(query)]
-
-    def delivered(self, message_id: int, now: float) -> None:
-        self._update(message_id, state="delivered", ended_at=now, attempts=outbox.c.attempts + 1, error="")
-
-    def postponed(self, message_id: int, due_at: float, error: str) -> None:
-        self._update(message_id, due_at=due_at, attempts=outbox.c.attempts + 1, error=storable(error[:500]))
-
-    def given_up(self, message_id: int, now: float, error: str) -> None:
-        self._update(
-            message_id,
-            state="dead",
-            ended_at=now,
-            attempts=outbox.c.attempts + 1,
-            error=storable(error[:500]),
-        )
-
-    def waiting(self) -> int:
-        with self._engine.connect() as connection:
-            query = sa.select(sa.func.count()).select_from(outbox).where(outbox.c.state == "waiting")
-            return int(connection.execute(query).scalar_one())
-
-    def reached(self) -> list[tuple[str, str, float]]:
-        """(receiver, dedup key, at) of what was delivered about alerts of which other messages still wait."""
-        waiting = sa.select(outbox.c.dedup_key).where(outbox.c.state == "waiting")
-        query = sa.select(outbox.c.notifier, outbox.c.dedup_key, outbox.c.ended_at).where(
-            outbox.c.state == "delivered", outbox.c.dedup_key.in_(waiting)
-        )
-        with self._engine.connect() as connection:
-            return [(row.notifier, row.dedup_key, row.ended_at) for row in connection.execute(query)]
-
     def prune(self, now: float) -> None:
         """In many short transactions, so that cycles can be recorded in between."""
         prune(self._writing, self._numbers, now)
@@ -175,12 +128,8 @@ class History:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITERS)))
             yield connection
 
-    def _update(self, message_id: int, **values: Any) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(outbox.update().where(outbox.c.id == message_id).values(**values))
 
-
-def _record(connection: sa.Connection, entry: Entry) -> None:
+def _record(connection: sa.Connection, entry: Entry) -> list[int]:
     connection.execute(alerts.delete().where(alerts.c.target == entry.target))
     if entry.standing:
         connection.execute(
@@ -195,10 +144,13 @@ def _record(connection: sa.Connection, entry: Entry) -> None:
     for conversation in entry.conversations:
         _replace(connection, conversation)
     add_changes(connection, entry.changed, {each.key: each.dedup_key for each in entry.conversations})
-    for message in entry.messages:
-        values = {**message._asdict(), "body": storable(message.body)}
-        values |= {"created_at": entry.at, "due_at": entry.at}
-        connection.execute(outbox.insert().values(**values))
+    return [_enqueue(connection, message, entry.at) for message in entry.messages]
+
+
+def _enqueue(connection: sa.Connection, message: Message, at: float) -> int:
+    values = {**message._asdict(), "body": storable(message.body), "created_at": at, "due_at": at}
+    made = connection.execute(outbox.insert().values(**values)).inserted_primary_key
+    return int(made[0]) if made else 0
 
 
 def _replace(connection: sa.Connection, conversation: Conversation) -> None:

@@ -155,3 +155,11 @@ outbox = sa.Table(
     sa.Column("ended_at", sa.Float),
     sa.Index("ix_outbox_dedup_key", "dedup_key"),
 )
+batches = sa.Table(
+    "batches",
+    schema,
+    sa.Column("writer", sa.Text, primary_key=True),
+    sa.Column("batch", sa.Text, nullable=False),
+    sa.Column("message_ids", sa.Text, nullable=False),
+)
+"""The last batch of entries that each writer stored."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import parsedate_to_datetime
+
 import httpx
 
 WORTH_A_RETRY = frozenset({408, 425, 429})
@@ -25,10 +28,17 @@ def refusal(response: httpx.Response, said: str = "") -> DeliveryError | None:
     if 200 <= status < 300:
         return None
     retry = status >= 500 or status in WORTH_A_RETRY
-    wait = _seconds(response.headers.get("retry-after"))
+    wait = seconds_asked(response.headers.get("retry-after", ""), time.time())
     return DeliveryError(f"answered {status} {said}".rstrip(), permanent=not retry, retry_after=wait)
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """Only the form in seconds; receivers that send a date get our own back-off."""
-    return float(retry_after) if retry_after and retry_after.isdecimal() else None
+def seconds_asked(retry_after: str, now: float) -> float | None:
+    """From either form of Retry-After (RFC 9110, 10.2.3): seconds, or the date until which to wait."""
+    if retry_after.isdecimal():
+        return float(retry_after)
+    try:
+        until = parsedate_to_datetime(retry_after)
+    except (ValueError, OverflowError):
+        return None
+    # A date without a zone is not of that form, and would be read as local time.
+    return until.timestamp() - now if until.tzinfo else None

@@ -1,26 +1,29 @@
-"""Sends what the outbox table holds: at least once, in order for each alert, until delivered or given up.
+"""Sends what must be sent: at least once, in order for each alert, until delivered or given up.
 
-The transaction that stored a transition (monitor/history) put its messages there; this only reads them.
+Every message is here from the cycle that made it until its fate is written down. It is sent once the
+transaction is through that stored it with its transition (monitor/recorder.py). A store that refuses, or says
+nothing for PATIENCE, holds nobody back: then it is sent first, and stored as sent when the store is back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import random
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from monitor.history import History, Queued
 from monitor.metrics import AgentMetrics
 from monitor.notify import Notifier
 from monitor.notify.delivery import DeliveryError
+from monitor.notify.letters import Letter, Letters, Progress
 from monitor.notify.log import Log
 from monitor.notify.reached import Reached
-from monitor.recorder import cause
+from monitor.storecalls import cause
 
 log = logging.getLogger(__name__)
 
@@ -32,32 +35,45 @@ GIVE_UP_AFTER = 24 * 3600.0
 LOOK_EVERY = 1.0
 SEND_DEADLINE = 30.0
 STALLED_AFTER = 60.0
+PATIENCE = 2.0
+"""Seconds that a message waits for a store which neither takes nor refuses it."""
+AT_ONCE = 100
+MOST_LETTERS = 20_000
+"""Some 60 MB. More is given up, the oldest first, each with a line in the log."""
+
+
+class Settle(Protocol):
+    """Writes down how far messages have come. Raises SQLAlchemyError."""
+
+    async def __call__(self, moved: Sequence[tuple[int, Progress]], /) -> Any: ...
 
 
 class Outbox:
     def __init__(
         self,
-        history: History,
+        settle: Settle,
         notifiers: Mapping[str, Notifier],
         metrics: AgentMetrics,
         clock: Callable[[], float],
     ) -> None:
-        self._history = history
+        self._settle = settle
         self._notifiers = notifiers
         self._metrics = metrics
         self._clock = clock
         self._woken = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._letters = Letters()
         self._busy: set[str] = set()
-        self._sent: set[int] = set()
-        """Delivered, but the store doesn't know yet."""
+        self._unwritten: dict[int, Letter] = {}
+        """Further than their rows say, by id."""
+        self._finishing = False
         self.reached = Reached()
         self.looked_at = clock()
-        """When it last knew what is due."""
 
-    def restore(self) -> None:
-        """Who has heard of what still waits for others. Blocks; raises SQLAlchemyError."""
-        for notifier, key, at in self._history.reached():
-            self._got_through(notifier, key, at)
+    def heard(self, messages: Iterable[tuple[str, str, float]]) -> None:
+        """Who has heard of what still waits for others: receiver, dedup key, at."""
+        for receiver, key, at in messages:
+            self._got_through(receiver, key, at)
 
     def stall(self, now: float) -> str | None:
         """That nothing moves, or that nothing gets through to anybody."""
@@ -65,94 +81,157 @@ class Outbox:
             return f"for {now - self.looked_at:.0f} s nobody looked which messages are due"
         return self.reached.stall(now)
 
+    def post(self, letters: Iterable[Letter]) -> None:
+        """Takes them over for good; each waits until it is released."""
+        for letter in letters:
+            if len(self._letters) >= MOST_LETTERS:
+                self._end(self._letters.oldest(), f"more than {MOST_LETTERS} messages wait")
+            self._letters.add(letter)
+
+    def stored(self, letters: Iterable[tuple[Letter, int, Progress]]) -> None:
+        """These have got rows, which say that they have come so far."""
+        for letter, id_, written in letters:
+            letter.id, letter.released = id_, True
+            if letter.progress != written:
+                self._write(letter)
+        self.wake()
+
     def wake(self) -> None:
         self._woken.set()
 
+    def __len__(self) -> int:
+        """Messages neither delivered nor given up."""
+        return len(self._letters)
+
     async def run(self) -> None:
         """Until cancelled."""
-        async with asyncio.TaskGroup() as sending:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_written(), name="outbox rows")
             while True:
                 self._woken.clear()
-                await self._look(sending)
-                # Not wait_for: Python 3.11's swallows a cancellation that comes together with the wake-up.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_EVERY):
-                        await self._woken.wait()
+                self._look(tasks)
+                await _set_or_later(self._woken, LOOK_EVERY)
 
     async def send_due(self) -> None:
-        """Tries once whatever is due."""
+        """Tries once whatever is due, and writes down what became of it."""
         async with asyncio.TaskGroup() as sending:
-            await self._look(sending)
+            self._look(sending)
+        await self.write()
 
-    async def _look(self, sending: asyncio.TaskGroup) -> None:
+    def _look(self, sending: asyncio.TaskGroup) -> None:
         """Starts a batch for each notifier that is through with its last: a slow one holds up nobody else."""
-        try:
-            due = await asyncio.to_thread(self._history.due, self._clock(), frozenset(self._busy))
-            self._metrics.outbox_waiting.set(await asyncio.to_thread(self._history.waiting))
-        except SQLAlchemyError as error:
-            log.error("outbox: the store can't be read: %s", cause(error))  # noqa: TRY400 (the cause says it all)
-            return
-        self.looked_at = self._clock()
-        batches: dict[str, list[Queued]] = defaultdict(list)
-        for message in due:
-            batches[message.notifier].append(message)
-        for notifier, batch in batches.items():
-            self._busy.add(notifier)
-            sending.create_task(self._send_batch(notifier, batch), name=f"batch for {notifier}")
+        self.looked_at = now = self._clock()
+        self._metrics.outbox_waiting.set(len(self._letters))
+        for notifier in [] if self._finishing else set(self._letters.notifiers) - self._busy:
+            due = (each for each in self._letters.first(notifier) if _due(each, now))
+            if batch := list(itertools.islice(due, AT_ONCE)):
+                self._busy.add(notifier)
+                sending.create_task(self._send_batch(notifier, batch), name=f"batch for {notifier}")
 
-    async def _send_batch(self, notifier: str, batch: list[Queued]) -> None:
-        outcomes = await asyncio.gather(*map(self._send, batch), return_exceptions=True)
-        self._busy.discard(notifier)
-        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        for failure in failures:
-            if not isinstance(failure, SQLAlchemyError):
-                raise failure
-            log.error("outbox: the store can't be written: %s", cause(failure))
-        if not failures:
-            self._woken.set()
-
-    async def _send(self, message: Queued) -> None:
+    async def _send_batch(self, notifier: str, batch: list[Letter]) -> None:
         try:
-            if message.id not in self._sent:
-                async with asyncio.timeout(SEND_DEADLINE):
-                    await self._notifier(message.notifier).send(message.body, message.dedup_key)
+            await asyncio.gather(*map(self._send, batch))
+        finally:
+            self._busy.discard(notifier)
+        self._metrics.outbox_waiting.set(len(self._letters))
+        self._woken.set()
+
+    async def _send(self, letter: Letter) -> None:
+        to, key = letter.message.notifier, letter.message.dedup_key
+        try:
+            async with asyncio.timeout(SEND_DEADLINE):
+                await self._notifier(to).send(letter.message.body, key)
         except DeliveryError as error:
-            await self._failed(message, error)
+            self._failed(letter, error)
         except TimeoutError:
-            await self._failed(message, DeliveryError(f"not delivered within {SEND_DEADLINE:g} s"))
+            self._failed(letter, DeliveryError(f"not delivered within {SEND_DEADLINE:g} s"))
         except Exception as error:
             # A notifier's mistake about one message must not end the watch, now and after each restart.
-            log.exception("%s: can't send message %s", message.notifier, message.dedup_key)
-            await self._failed(message, DeliveryError(f"{type(error).__name__}: {error}"))
+            log.exception("%s: can't send message %s", to, key)
+            self._failed(letter, DeliveryError(f"{type(error).__name__}: {error}"))
         else:
-            self._sent.add(message.id)
-            await asyncio.to_thread(self._history.delivered, message.id, self._clock())
-            self._sent.discard(message.id)
-            self._metrics.notifications.labels(message.notifier, "delivered").inc()
-            self._got_through(message.notifier, message.dedup_key, self._clock())
+            letter.delivered(self._clock())
+            self._letters.remove(letter)
+            self._count(letter, "delivered")
+            self._got_through(to, key, self._clock())
 
-    def _got_through(self, notifier: str, key: str, at: float) -> None:
+    def _got_through(self, receiver: str, key: str, at: float) -> None:
         """A line in a log reaches nobody."""
-        if not isinstance(self._notifiers.get(notifier), Log):
-            self.reached.delivered(notifier, key, at)
+        if not isinstance(self._notifiers.get(receiver), Log):
+            self.reached.delivered(receiver, key, at)
 
     def _notifier(self, name: str) -> Notifier:
         if name not in self._notifiers:
             raise DeliveryError(f"no notifier is called {name} any more", permanent=True)
         return self._notifiers[name]
 
-    async def _failed(self, message: Queued, error: DeliveryError) -> None:
-        now, who = self._clock(), message.notifier
-        self.reached.failed(who, message.dedup_key, message.created_at, str(error))
-        if error.permanent or now - message.created_at > GIVE_UP_AFTER:
-            self._metrics.notifications.labels(who, "given_up").inc()
-            log.error("%s: message %s given up: %s", who, message.dedup_key, error)
-            await asyncio.to_thread(self._history.given_up, message.id, now, str(error))
+    def _failed(self, letter: Letter, error: DeliveryError) -> None:
+        now, who = self._clock(), letter.message.notifier
+        self.reached.failed(who, letter.message.dedup_key, letter.created_at, str(error))
+        if error.permanent or now - letter.created_at > GIVE_UP_AFTER:
+            self._end(letter, str(error))
             return
-        wait = pause(message.attempts, error.retry_after)
-        self._metrics.notifications.labels(who, "retried").inc()
-        log.warning("%s: message %s not sent, next try in %.0f s: %s", who, message.dedup_key, wait, error)
-        await asyncio.to_thread(self._history.postponed, message.id, now + wait, str(error))
+        wait = pause(letter.attempts, error.retry_after)
+        key = letter.message.dedup_key
+        log.warning("%s: message %s not sent, next try in %.0f s: %s", who, key, wait, error)
+        letter.postponed(now + wait, str(error))
+        self._count(letter, "retried")
+
+    def _end(self, letter: Letter, why: str) -> None:
+        log.error("%s: message %s given up: %s", letter.message.notifier, letter.message.dedup_key, why)
+        letter.given_up(self._clock(), why)
+        self._letters.remove(letter)
+        self._count(letter, "given_up")
+
+    def _count(self, letter: Letter, outcome: str) -> None:
+        self._metrics.notifications.labels(letter.message.notifier, outcome).inc()
+        if letter.id is not None:
+            self._write(letter)
+
+    def _write(self, letter: Letter) -> None:
+        assert letter.id is not None  # noqa: S101 (only those with rows come here)
+        self._unwritten[letter.id] = letter
+        self._moved.set()
+
+    async def _keep_written(self) -> None:
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            if not await self.write():
+                await asyncio.sleep(LOOK_EVERY)
+                self._moved.set()
+
+    async def finish(self) -> None:
+        """Begins nothing more, waits for what is being sent, and writes down what became of it."""
+        self._finishing = True
+        while self._busy:
+            self._woken.clear()
+            await _set_or_later(self._woken, LOOK_EVERY)
+        await self.write()
+
+    async def write(self) -> bool:
+        """Writes down how far messages have come; False, with nothing forgotten, when the store refuses."""
+        moved, self._unwritten = self._unwritten, {}
+        if not moved:
+            return True
+        try:
+            await self._settle([(id_, letter.progress) for id_, letter in moved.items()])
+        except SQLAlchemyError as error:
+            self._unwritten = {**moved, **self._unwritten}
+            log.error("outbox: %d rows can't be written: %s", len(self._unwritten), cause(error))  # noqa: TRY400 (it says it all)
+            return False
+        return True
+
+
+def _due(letter: Letter, now: float) -> bool:
+    return letter.due_at <= now and (letter.released or now - letter.created_at >= PATIENCE)
+
+
+async def _set_or_later(event: asyncio.Event, seconds: float) -> None:
+    # Not wait_for: Python 3.11's swallows a cancellation that comes together with the wake-up.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def pause(attempts: int, asked_for: float | None) -> float:

@@ -10,10 +10,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from monitor.config import Config
 from monitor.history import History
 from monitor.objectives import Objectives
-from monitor.recorder import cause
 from monitor.report.build import Report, build
 from monitor.report.month import month_before, parse_month
 from monitor.report.words import moment
+from monitor.storecalls import cause
 from monitor.yamlfile import ConfigError
 
 

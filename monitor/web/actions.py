@@ -9,8 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.asking import RefusedError
 from monitor.quantity import parse_duration
-from monitor.recorder import cause
 from monitor.silences import Acknowledgement, Silence
+from monitor.storecalls import cause
 from monitor.web.page import Page
 from monitor.web.threads import CrowdedError, Threads
 

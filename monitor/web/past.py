@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from monitor import deploys
 from monitor.config import Target
 from monitor.history import Bar, Deploy, Failure, History, Incident, Point
-from monitor.recorder import cause
+from monitor.storecalls import cause
 from monitor.web.threads import CrowdedError, Threads
 
 WITHIN = 1.5

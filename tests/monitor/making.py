@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from exporters.http import Request
 from monitor.alerting import Alert, Key, State
 from monitor.config import CheckConfig, NotifierConfig, Target
-from monitor.notify import NOTIFIERS
+from monitor.history import History
+from monitor.metrics import AgentMetrics
+from monitor.notify import NOTIFIERS, Notifier
+from monitor.notify.journal import settle
+from monitor.notify.outbox import Outbox
 from monitor.objectives import NoData, Objective
 from monitor.quantity import parse_threshold
+from monitor.recorder import Recorder
 from monitor.selector import parse_selector
 from monitor.slis import Gauge
+from monitor.storecalls import StoreCalls
 
 FIRING = Alert(
     key=Key("error-rate", "api", "metrics"),
@@ -55,6 +63,19 @@ def target(
     kinds = {"metrics": "scrape"}
     made = (CheckConfig(check, kinds.get(check, "http"), f"/{check}", Request(url="")) for check in checks)
     return Target(name, "http://127.0.0.1:9", interval, tuple(made))
+
+
+def recorder_of(
+    store: History,
+    metrics: AgentMetrics,
+    clock: Callable[[], float],
+    notifiers: Mapping[str, Notifier] | None = None,
+) -> tuple[Recorder, Outbox]:
+    """As the agent makes them; nothing is stored or sent unless it is asked for."""
+    calls = StoreCalls(store.engine)
+    written = partial(calls, partial(settle, store.engine))
+    made = Outbox(written, notifiers or {}, metrics, clock)
+    return Recorder(store, calls, metrics, clock, made), made
 
 
 def notifier(name: str, *, url: str) -> NotifierConfig:

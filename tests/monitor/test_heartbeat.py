@@ -225,14 +225,13 @@ def test_what_time_alone_changes_must_be_decided(made: World) -> None:
     assert "16 s nobody decided" in working.stalls()[0]
 
 
-def test_a_store_that_refuses_for_a_minute_holds_up_pages(made: World) -> None:
+def test_a_store_that_refuses_is_worth_knowing(made: World) -> None:
     recorder = made.page.cycle.recorder
-    recorder.trouble = Trouble(NOW - 59, "database is locked")
-    assert recorder.stall(NOW) is None
+    recorder.trouble = Trouble(NOW - 9, "database is locked")
+    assert recorder.note(NOW) is None
     recorder.trouble = Trouble(NOW - 90, "database is locked")
-    assert recorder.stall(NOW) == (
-        "the store has refused for 1 min 30 s, and messages wait for it: database is locked"
-    )
+    said = "the store has refused for 1 min 30 s, 0 cycles wait in memory: database is locked"
+    assert recorder.note(NOW) == said
 
 
 class TestReached:

@@ -21,18 +21,18 @@ from monitor.dispatch import Dispatch
 from monitor.history import Deploy, Entry, History, Message, ProbeRow
 from monitor.judge import Reading, Verdict
 from monitor.metrics import AgentMetrics
+from monitor.notify.journal import settle, unsent
 from monitor.objectives import Objective, Objectives, load_objectives
 from monitor.probes import Outcome
 from monitor.quiet import Quiet
 from monitor.quietstore import QuietStore
-from monitor.recorder import Recorder
 from monitor.resources import resource
 from monitor.series import Memory
 from monitor.web import Page
 from monitor.web.past import Past
 from monitor.webconfig import WebConfig
 from monitor.working import Working
-from tests.monitor.making import target
+from tests.monitor.making import recorder_of, target
 
 NOW = 1_795_748_700.0
 """2026-11-27 03:05 UTC."""
@@ -99,7 +99,7 @@ def world(
         memory=Memory(retention(objectives)),
         alerting=Alerting(),
         dispatch=Dispatch(config, objectives, made.quiet),
-        recorder=Recorder(made.history, metrics, made.clock, lambda: None),
+        recorder=recorder_of(made.history, metrics, made.clock)[0],
         metrics=metrics,
         clock=made.clock,
         conditions={each.name: Condition() for each in config.targets},
@@ -297,8 +297,9 @@ def happened(made: World, told: Alert, *, ago: float, lasted: float, messages: i
         over = replace(fired, state=State.RESOLVED, resolved_at=NOW - ago + lasted)
         entries.append(Entry(NOW - ago + lasted, (), (over,), (), fired.key.target, (), (conversation,)))
     made.history.record(entries)
-    for queued in made.history.due(NOW):
-        made.history.delivered(queued.id, queued.created_at + 1.4)
+    for letter in unsent(made.history.engine):
+        letter.delivered(letter.created_at + 1.4)
+        settle(made.history.engine, [(letter.id or 0, letter.progress)])
 
 
 def deployed(made: World, name: str, version: str, before: str, hours: float) -> None:

@@ -15,6 +15,8 @@ from monitor.history.reading import pieces
 from monitor.history.rollup import DAY, HOUR, MINUTE
 from monitor.history.tables import rollups
 from monitor.judge import Reading, Verdict
+from monitor.notify.journal import settle
+from monitor.notify.letters import Progress
 from tests.monitor.history.making import entry, message, probe
 from tests.monitor.making import FIRING, RESOLVED, objective
 
@@ -136,8 +138,9 @@ def test_an_incident_that_ended_while_nobody_saw_it_begin_is_one_too(store: Hist
 
 def test_the_timeline_says_who_was_told(store: History) -> None:
     talk = Conversation(FIRING.key, "talk-1", 160.5, FIRING)
-    store.record([entry(160.5, changed=(FIRING,), conversations=(talk,), messages=(message(key="talk-1"),))])
-    store.delivered(store.due(200.0)[0].id, 162.0)
+    told = entry(160.5, changed=(FIRING,), conversations=(talk,), messages=(message(key="talk-1"),))
+    [row] = store.record([told])
+    settle(store.engine, [(row, Progress("delivered", 1, 160.5, 162.0, ""))])
     [incident] = store.read.incidents(0, 1000)
     assert [event.what for event in incident.timeline] == [
         "began: 71 of 1000 requests in the last 5 min",

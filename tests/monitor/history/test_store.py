@@ -16,6 +16,8 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from monitor import history
 from monitor.alerting import Key, State
 from monitor.history import History
+from monitor.notify.journal import settle, unsent
+from monitor.notify.letters import Progress
 from tests.monitor.history.making import entry, message, probe
 from tests.monitor.making import FIRING
 
@@ -25,8 +27,8 @@ def rows(store: History, table: sa.Table) -> int:
         return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
 
 
-def bodies(store: History, now: float, **options: object) -> list[str]:
-    return [queued.body for queued in store.due(now, **options)]  # type: ignore[arg-type]
+def bodies(store: History) -> list[str]:
+    return [letter.message.body for letter in unsent(store.engine)]
 
 
 def test_create_leaves_what_is_there(store: History) -> None:
@@ -78,9 +80,8 @@ def test_what_targets_say_can_be_stored_whatever_it_is(store: History) -> None:
         [entry(probes=(failed,), changed=(odd_alert,), standing=(odd_alert,), messages=(message(odd),))]
     )
     assert store.standing_alerts() == [odd_alert]
-    [queued] = store.due(1e9)
-    assert "漢字" in queued.body
-    store.postponed(queued.id, 1e9, odd)
+    [body] = bodies(store)
+    assert "漢字" in body
 
 
 def test_long_names_are_no_reason_to_refuse_a_cycle(store: History) -> None:
@@ -91,65 +92,16 @@ def test_long_names_are_no_reason_to_refuse_a_cycle(store: History) -> None:
     assert rows(store, history.probe_results) == 1
 
 
-def test_messages_are_due_in_order_and_not_before_their_time(store: History) -> None:
-    store.record(
-        [
-            entry(100.0, messages=(message("a", "1"), message("b", "2"))),
-            entry(200.0, messages=(message("c", "3"),)),
-        ]
-    )
-    assert bodies(store, 99.9) == []
-    assert bodies(store, 100.0) == ["a", "b"]
-    assert bodies(store, 200.0) == ["a", "b", "c"]
-    assert bodies(store, 200.0, limit=2) == ["a", "b"]
-    assert store.waiting() == 3
-
-
-def test_resolved_waits_for_firing(store: History) -> None:
-    store.record([entry(messages=(message("firing"), message("resolved"), message("other", "other")))])
-    assert bodies(store, 200.0) == ["firing", "other"]
-    first = store.due(200.0)[0]
-    store.postponed(first.id, 500.0, "answered 503")
-    assert bodies(store, 200.0) == ["other"]
-    store.delivered(first.id, 500.0)
-    assert bodies(store, 500.0) == ["resolved", "other"]
-
-
-def test_resolved_is_sent_although_firing_was_given_up(store: History) -> None:
-    store.record([entry(messages=(message("firing"), message("resolved")))])
-    store.given_up(store.due(100.0)[0].id, 200.0, "answered 404")
-    assert bodies(store, 200.0) == ["resolved"]
-
-
-def test_notifiers_do_not_wait_for_each_other(store: History) -> None:
-    store.record([entry(messages=(message("firing"), message("firing too", notifier="chat")))])
-    store.postponed(store.due(100.0)[0].id, 500.0, "answered 503")
-    assert bodies(store, 200.0) == ["firing too"]
-    assert bodies(store, 500.0, busy={"chat"}) == ["firing"]
-    assert bodies(store, 500.0, busy={"chat", "on-call"}) == []
-
-
-def test_tries_are_counted(store: History) -> None:
-    store.record([entry(messages=(message(),))])
-    for attempts in range(3):
-        [queued] = store.due(1000.0)
-        assert (queued.attempts, queued.created_at) == (attempts, 100.0)
-        store.postponed(queued.id, 200.0, "e" * 5000)
-    store.delivered(queued.id, 300.0)
-    assert store.due(1e9) == []
-    assert store.waiting() == 0
-
-
 def test_prune_keeps_what_waits_and_what_is_young(store: History) -> None:
     old, young = 1000.0, 1000.0 + history.KEEP_TRANSITIONS
     for at in (old, young):
         messages = (message(f"waits since {at}", f"1 {at}"), message("sent", f"2 {at}"))
-        store.record([entry(at, changed=(FIRING,), messages=messages)])
-        store.delivered(store.due(at)[-1].id, at)
+        ids = store.record([entry(at, changed=(FIRING,), messages=messages)])
+        settle(store.engine, [(ids[-1], Progress("delivered", 1, at, at, ""))])
     store.prune(young + 1)
     assert rows(store, history.probe_results) == 1
     assert rows(store, history.transitions) == 1
-    assert bodies(store, young) == [f"waits since {old}", f"waits since {young}"]
+    assert bodies(store) == [f"waits since {old}", f"waits since {young}"]
     assert rows(store, history.outbox) == 3
 
 
