@@ -40,6 +40,7 @@ from monitor.quiet import Quiet
 from monitor.quietstore import QuietStore
 from monitor.recorder import Recorder
 from monitor.schedule import Schedule
+from monitor.selfwatch import SelfWatch
 from monitor.series import Memory
 from monitor.storecalls import StoreCalls
 from monitor.web import Page, serve
@@ -69,6 +70,7 @@ class Agent:
         settled = partial(self._calls, partial(settle, self._history.engine))
         self._outbox = Outbox(settled, self._notifiers, self.metrics, clock)
         self._recorder = Recorder(self._history, self._calls, self.metrics, clock, self._outbox)
+        self._own = SelfWatch(self._recorder, self._outbox, self._notifiers)
         self._prober = Prober()
         self.cycle = Cycle(
             config=config,
@@ -83,6 +85,7 @@ class Agent:
             conditions={target.name: Condition() for target in config.targets},
             facts=FactBook(replace(config.links, page=config.web.url or "")),
             steady=time.monotonic,
+            own=self._own.conditions,
         )
         self._resends = [
             Resend(
@@ -139,7 +142,8 @@ class Agent:
         self.cycle.alerting.restore(
             alert
             for alert in (*self._history.resolved_alerts(since), *self._history.standing_alerts())
-            if alert.key.name in names and (alert.key.target, alert.key.check) in known
+            if (alert.key.name in names and (alert.key.target, alert.key.check) in known)
+            or self._own.knows(alert.key)
         )
         self.quiet.refresh(self._clock())
         self.cycle.dispatch.restore(self._history.conversations(), self._standing(), self._clock())

@@ -18,6 +18,9 @@ from monitor.quantity import format_duration
 NO_DATA = "no-data"
 NO_DATA_RUNBOOK = "docs/runbooks/no-data.md"
 LOUDNESS = ("info", "ticket", "page")
+OWN = "monitor"
+"""The target of alerts about the agent itself."""
+UNSENT = "notifications-failing"
 
 
 class State(StrEnum):
@@ -130,6 +133,14 @@ class Alerting:
         for condition in self._blindness(readings, inhibited, now):
             changed += self._decide(condition, now)
         return changed
+
+    def advance_own(self, conditions: Iterable[Condition], now: float) -> list[Alert]:
+        """The agent's own alerts that began to fire or were resolved. One without a condition is no more."""
+        conditions = list(conditions)
+        standing, asked = self._standing.get(OWN, {}), {each.alert.key for each in conditions}
+        for key in standing.keys() - asked:
+            del standing[key]
+        return [alert for each in conditions for alert in self._decide(each, now)]
 
     def _decide(self, condition: Condition, now: float, *, hold: bool = False) -> list[Alert]:
         key = condition.alert.key

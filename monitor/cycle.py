@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from exporters.http import Prober
 from exporters.sample import Sample, labels
-from monitor.alerting import Alert, Alerting
+from monitor.alerting import OWN, Alert, Alerting
+from monitor.alerting import Condition as AlertCondition
 from monitor.config import Config, Target
 from monitor.confirming import (
     COUNTED,
@@ -87,6 +88,10 @@ class Condition:
         return {check: streak.failures for check, streak in self.streaks.items()}
 
 
+def no_conditions(_now: float) -> Iterable[AlertCondition]:
+    return ()
+
+
 @dataclass(slots=True)
 class Cycle:
     """`clock` gives seconds since the epoch; nothing else in here asks for the time.
@@ -106,6 +111,8 @@ class Cycle:
     conditions: Mapping[str, Condition]
     facts: FactBook = field(default_factory=FactBook)
     steady: Callable[[], float] | None = None
+    own: Callable[[float], Iterable[AlertCondition]] = no_conditions
+    """What may be wrong with the agent itself."""
     ticked_at: float | None = None
     """When `tick` last ended well."""
 
@@ -242,23 +249,32 @@ class Cycle:
         self.recorder.add(entry)
 
     def tick(self) -> None:
-        """Between cycles: what time alone makes somebody hear."""
+        """Between cycles: what time alone makes somebody hear, and how the agent itself is."""
         now = self.clock()
-        decision = self.dispatch.tick(now)
+        changed = self.alerting.advance_own(self.own(now), now)
+        standing = self.alerting.of(OWN)
+        if changed:
+            self.metrics.alerted(OWN, standing)
+        for alert in changed:
+            log.info("%s %s", alert.state.upper(), summary(alert))
+        self._tell(self.dispatch.decide(OWN, changed, standing, now), now, changed)
+        self._tell(self.dispatch.tick(now), now)
+        self.ticked_at = now
+
+    def _tell(self, decision: Decision, now: float, changed: Iterable[Alert] = ()) -> None:
         for target in sorted({each.key.target for each in decision.conversations}):
             notices = tuple(each for each in decision.notices if each.alert.key.target == target)
             told = tuple(each for each in decision.conversations if each.key.target == target)
             entry = Entry(
                 at=now,
                 probes=(),
-                changed=(),
+                changed=tuple(changed),
                 standing=tuple(self.alerting.of(target)),
                 target=target,
                 messages=tuple(self._messages(Decision(notices), now)),
                 conversations=told,
             )
             self.recorder.add(entry)
-        self.ticked_at = now
 
     def _messages(self, decision: Decision, now: float) -> Iterable[Message]:
         for notifier, kind, alert, _, key, note in decision.notices:

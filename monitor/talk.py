@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
-from monitor.alerting import Alert, State
+from monitor.alerting import OWN, UNSENT, Alert, State
 from monitor.config import NotifierConfig
 from monitor.conversations import Acknowledged, Conversation, Kind, Notice
 from monitor.dependencies import Explanation
@@ -67,6 +67,9 @@ class Rules(NamedTuple):
         return receiver in self.receivers and self.receivers[receiver].kind in RELAYS
 
     def route(self, alert: Alert) -> list[str]:
+        """By severity; who takes no messages is not told that, but all others are."""
+        if alert.key.name == UNSENT and alert.key.target == OWN:
+            return [name for name in self.receivers if name != alert.key.check]
         return [name for name, each in self.receivers.items() if alert.severity in each.severities]
 
 

@@ -167,12 +167,13 @@ class Outbox:
 
     def _failed(self, letter: Letter, error: DeliveryError) -> None:
         now, who = self._clock(), letter.message.notifier
-        self.reached.failed(who, letter.message.dedup_key, letter.created_at, str(error))
-        if error.permanent or now - letter.created_at > GIVE_UP_AFTER:
+        for_good = error.permanent or now - letter.created_at > GIVE_UP_AFTER
+        key = letter.message.dedup_key
+        self.reached.failed(who, key, letter.created_at, str(error), for_good=for_good)
+        if for_good:
             self._end(letter, str(error))
             return
         wait = pause(letter.attempts, error.retry_after)
-        key = letter.message.dedup_key
         log.warning("%s: message %s not sent, next try in %.0f s: %s", who, key, wait, error)
         letter.postponed(now + wait, str(error))
         self._count(letter, "retried")

@@ -13,11 +13,15 @@ MOST_KEYS = 1000
 
 
 @dataclass(slots=True)
-class _Trouble:
-    """Of one receiver: since when, and with which messages; until the next one that gets through."""
+class Unreached:
+    """One receiver: since when, and with which messages; until the next one that gets through.
+
+    `for_good`: it has refused one, and will not be asked again.
+    """
 
     since: float
     why: str
+    for_good: bool = False
     keys: dict[str, float] = field(default_factory=dict)
 
 
@@ -29,18 +33,32 @@ class Reached:
 
     def __init__(self) -> None:
         self._reached: OrderedDict[str, float] = OrderedDict()
-        self._troubles: dict[str, _Trouble] = {}
+        self._troubles: dict[str, Unreached] = {}
+        self._well: set[str] = set()
+        """Receivers that took the last message."""
+
+    def trouble(self, receiver: str) -> Unreached | None:
+        return self._troubles.get(receiver)
+
+    def cut_off(self, receiver: str, now: float) -> bool | None:
+        """Whether messages do not get through; None while nobody knows."""
+        trouble = self._troubles.get(receiver)
+        if trouble is None:
+            return False if receiver in self._well else None
+        return True if trouble.for_good or now - trouble.since > TOO_LONG else None
 
     def delivered(self, receiver: str, key: str, now: float) -> None:
         self._troubles.pop(receiver, None)
+        self._well.add(receiver)
         self._reached[key] = now
         self._reached.move_to_end(key)
         if len(self._reached) > MOST_KEYS:
             self._reached.popitem(last=False)
 
-    def failed(self, receiver: str, key: str, created_at: float, why: str) -> None:
-        """Once more, or for good."""
-        trouble = self._troubles.setdefault(receiver, _Trouble(created_at, why))
+    def failed(self, receiver: str, key: str, created_at: float, why: str, *, for_good: bool = False) -> None:
+        self._well.discard(receiver)
+        trouble = self._troubles.setdefault(receiver, Unreached(created_at, why))
+        trouble.for_good |= for_good
         trouble.since, trouble.why = min(trouble.since, created_at), why
         if key in trouble.keys or len(trouble.keys) < MOST_KEYS:
             trouble.keys[key] = created_at

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from monitor import alerting
 from monitor.expressions import number
 from monitor.judge import STALE_AFTER_INTERVALS
 from monitor.links import AGENT as DASHBOARD
 
 TARGET_ABSENT = "target-absent"
-AGENT = "monitor"
-"""The job of the agent in prometheus.yml, and the target that most of these alerts are about."""
+AGENT = alerting.OWN
+"""Also the job of the agent in prometheus.yml."""
 
 
 class Watcher(NamedTuple):
@@ -51,7 +52,7 @@ STUCK = Watcher(
     wait="1m",
 )
 UNSENT = Watcher(
-    "notifications-failing",
+    alerting.UNSENT,
     'sum(increase(monitor_notifications_total{outcome="given_up"}[15m])) > 0',
     "The agent has given up sending a message",
     "A receiver refused it for good, or for a day. Its log says which, and why.",

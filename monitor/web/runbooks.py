@@ -1,4 +1,4 @@
-"""The runbooks that the objectives name, as pages: at 3 a.m. nobody looks for a repository."""
+"""The runbooks that alerts name, as pages: at 3 a.m. nobody looks for a repository."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from markupsafe import Markup
 from monitor.alerting import NO_DATA_RUNBOOK
 from monitor.objectives import Objectives
 from monitor.resources import resource
+from monitor.selfwatch import RUNBOOKS as OWN_RUNBOOKS
 
 LONGEST = 200_000
 
 
 def find(objectives: Objectives, name: str) -> Path | None:
-    """Only what an objective names is found, so a name from an address can't lead out of anywhere."""
-    for runbook in (NO_DATA_RUNBOOK, *(each.runbook for each in objectives)):
+    """Only what an alert names is found, so a name from an address can't lead out of anywhere."""
+    for runbook in (NO_DATA_RUNBOOK, *OWN_RUNBOOKS, *(each.runbook for each in objectives)):
         if not runbook.startswith(("https://", "http://")) and Path(runbook).stem == name:
             places = (objectives.path.parent / runbook, resource(runbook))
             return next((path for path in places if path.is_file()), None)
