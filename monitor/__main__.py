@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -21,11 +20,12 @@ from rich.console import Console
 
 from monitor import quietcli
 from monitor.config import Config, load_config
+from monitor.loading import objectives_of
 from monitor.mistakes import did_you_mean
-from monitor.objectives import Objectives, load_objectives, shortened
+from monitor.objectives import load_objectives
 from monitor.quantity import format_duration
 from monitor.resources import resource
-from monitor.yamlfile import ConfigError, Mistake, load_yaml
+from monitor.yamlfile import ConfigError, load_yaml
 
 earlystop.all_imported()
 
@@ -57,8 +57,10 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     if not config.exists():
         example = resource("alerts", "monitor.example.yml")
         raise ConfigError.at(config, f"no such file; start from {example}, or name yours with --config")
+    # One that comes before the agent can take it asks for what it is about to read anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = load_config(config)
-    objectives = _objectives(settings)
+    objectives = objectives_of(settings)
     start_logging()
     start_sentry()
     agent = Agent(settings, objectives)
@@ -140,7 +142,7 @@ def report(
         raise typer.BadParameter("choose one of them", param_hint="--md, --json, --html")
     settings = load_config(config)
     try:
-        made = command.make(month, settings, _objectives(settings), time.time())
+        made = command.make(month, settings, objectives_of(settings), time.time())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--month") from None
     if made.empty:
@@ -249,29 +251,6 @@ def alerts_test(
     raise typer.Exit(0 if all(each.delivered for each in tried) else 1)
 
 
-def _objectives(config: Config) -> Objectives:
-    loaded = load_objectives(config.objectives or resource("alerts", "objectives.yml"))
-    objectives = shortened(loaded, config.shorten_windows)
-    if mistakes := list(_too_seldom(config, objectives)):
-        raise ConfigError(mistakes)
-    return objectives
-
-
-def _too_seldom(config: Config, objectives: Objectives) -> Iterator[Mistake]:
-    """A rate needs two samples in its window; with fewer the objective would always be UNKNOWN."""
-    for target in config.targets:
-        checks = {check.name for check in target.checks}
-        fed = [objective for objective in objectives if objective.check in checks]
-        tightest = min(fed, key=lambda objective: objective.window, default=None)
-        if tightest and tightest.window < 2 * target.interval:
-            yield Mistake(
-                config.path,
-                None,
-                f"targets: {target.name}: an interval of {format_duration(target.interval)} is too long for "
-                f"{tightest.name}, whose window of {format_duration(tightest.window)} must hold two",
-            )
-
-
 def _default_files() -> list[Path]:
     return [resource("alerts", "objectives.yml"), *([DEFAULT_CONFIG] if DEFAULT_CONFIG.exists() else [])]
 
@@ -281,7 +260,7 @@ def _validated(path: Path) -> str:
     if isinstance(keys, dict) and "objectives" in keys and "targets" not in keys:
         return f"{path}: {len(load_objectives(path))} objectives, no mistakes"
     config = load_config(path)
-    _objectives(config)
+    objectives_of(config)
     return f"{path}: {len(config.targets)} targets, {len(config.notify)} notifiers, no mistakes"
 
 

@@ -17,28 +17,28 @@ from prometheus_client import CollectorRegistry
 
 from exporters.http import Prober
 from exporters.process import watch_process
-from exporters.sample import labels
 from monitor import deploys
 from monitor.alerting import NO_DATA, Alert, Alerting
 from monitor.config import Config
-from monitor.confirming import RECENT
 from monitor.cycle import Condition, Cycle
-from monitor.deploys import BUILD_INFO
 from monitor.dispatch import Dispatch
+from monitor.filewatch import digests
 from monitor.heartbeat import Heartbeat
 from monitor.history import History
-from monitor.history.writing import Outcomes
+from monitor.loading import files_of
 from monitor.metrics import AgentMetrics
-from monitor.notify import NOTIFIERS
-from monitor.notify.alertmanager import Alertmanager
 from monitor.notify.facts import FactBook, Facts
 from monitor.notify.journal import reached, settle, unsent
 from monitor.notify.outbox import Outbox
-from monitor.notify.resend import Resend
+from monitor.notify.receivers import Receivers
+from monitor.notify.resend import Resend, Resends
 from monitor.objectives import Objectives
 from monitor.quiet import Quiet
 from monitor.quietstore import QuietStore
+from monitor.recall import recall
+from monitor.recall import retention as retention
 from monitor.recorder import Recorder
+from monitor.reload import Parts, Reload
 from monitor.schedule import Schedule
 from monitor.selfwatch import SelfWatch
 from monitor.series import Memory
@@ -65,12 +65,12 @@ class Agent:
         self._history = History(config.database)
         self.quiet = Quiet(QuietStore(self._history.engine), config)
         self._memory = Memory(retention(objectives))
-        self._notifiers = {each.name: NOTIFIERS[each.kind](each) for each in config.notify}
+        self._receivers = Receivers(config.notify, digests(files_of(config)))
         self._calls = StoreCalls(self._history.engine)
         settled = partial(self._calls, partial(settle, self._history.engine))
-        self._outbox = Outbox(settled, self._notifiers, self.metrics, clock)
+        self._outbox = Outbox(settled, self._receivers, self.metrics, clock)
         self._recorder = Recorder(self._history, self._calls, self.metrics, clock, self._outbox)
-        self._own = SelfWatch(self._recorder, self._outbox, self._notifiers)
+        self._own = SelfWatch(self._recorder, self._outbox, self._receivers.configured)
         self._prober = Prober()
         self.cycle = Cycle(
             config=config,
@@ -87,26 +87,35 @@ class Agent:
             steady=time.monotonic,
             own=self._own.conditions,
         )
-        self._resends = [
-            Resend(
-                each, partial(self.cycle.dispatch.fires_at, each.name), objectives, self.metrics, self._facts
-            )
-            for each in self._notifiers.values()
-            if isinstance(each, Alertmanager)
-        ]
+        self._resends = Resends(self._made_resends)
         self._schedule = Schedule(self.cycle.run, self.metrics, clock)
         self.working = Working(
             self.cycle, self.metrics, clock, self.quiet, (self._outbox.stall,), self._notes
         )
         self._heartbeat = Heartbeat(config.heartbeat, self.working, self.metrics, clock)
+        self.reload = Reload(
+            Parts(
+                cycle=self.cycle,
+                history=self._history,
+                calls=self._calls,
+                quiet=self.quiet,
+                receivers=self._receivers,
+                resends=self._resends,
+                outbox=self._outbox,
+                heartbeat=self._heartbeat,
+                schedule=self._schedule,
+            ),
+            clock,
+        )
         for target in config.targets:
-            self.metrics.born(target.name, (check.name for check in target.checks), self._notifiers)
+            self.metrics.born(target.name, (check.name for check in target.checks), self._receivers)
 
     async def run(self, listening: socket.socket) -> None:
         """Watches until SIGINT or SIGTERM; `listening` is the bound socket of /metrics and /-/healthy."""
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload.ask)
         past = Past(self._history, time.monotonic)
         page = Page(self.cycle, self.metrics, self._clock, self.quiet, past, self.working)
         tasks = [
@@ -117,7 +126,8 @@ class Agent:
             asyncio.create_task(self._heartbeat.run(), name="heartbeat"),
             asyncio.create_task(self.quiet.run(self._clock), name="quiet"),
             asyncio.create_task(serve(page, listening), name="web"),
-            *(asyncio.create_task(each.run(), name="resend") for each in self._resends),
+            asyncio.create_task(self._resends.run(), name="resends"),
+            asyncio.create_task(self.reload.run(), name="reload"),
         ]
         self._schedule.start(self._config.targets)
         stopped = asyncio.create_task(stop.wait(), name="stop")
@@ -148,25 +158,20 @@ class Agent:
         self.quiet.refresh(self._clock())
         self.cycle.dispatch.restore(self._history.conversations(), self._standing(), self._clock())
         self.cycle.facts.deploys.restore(deploys.stored(self._history.engine), self._clock())
-        for past in self._history.outcomes(since, self._clock()):
-            if past.times and (past.target, past.check) in known:
-                place = labels(target=past.target, check=past.check)
-                self._memory.of(past.target).restore("probe_success", place, past.times, past.values)
-                self._follow(past)
+        recall(self.cycle, self._history.outcomes(since, self._clock()))
 
-    def _follow(self, past: Outcomes) -> None:
-        """Failures in a row up to now, or the last success; and what went before, as far as it matters."""
-        condition = self.cycle.conditions[past.target]
-        condition.looked_at = max(past.times[-1], condition.looked_at or 0.0)
-        last = max(past.failures_in_a_row, RECENT) + 1
-        for at, value in zip(past.times[-last:], past.values[-last:], strict=True):
-            condition.follow(past.check, value == 1, at, at, self.cycle.spacing)
+    def _made_resends(self) -> list[Resend]:
+        heard, objectives = self.cycle.dispatch.fires_at, self.cycle.objectives
+        return [
+            Resend(each, partial(heard, each.name), objectives, self.metrics, self._facts)
+            for each in self._receivers.alertmanagers
+        ]
 
     def _facts(self, alert: Alert) -> Facts:
         return self.cycle.facts.about(alert, self._clock())
 
     def _notes(self) -> Iterable[str]:
-        return filter(None, [self._recorder.note(self._clock())])
+        return filter(None, [*self.reload.notes(), self._recorder.note(self._clock())])
 
     def _standing(self) -> list[Alert]:
         return list(self.cycle.alerting.alerts.values())
@@ -197,19 +202,6 @@ class Agent:
         await asyncio.wait(tasks, timeout=LAST_WORDS)
         await self._prober.close()
         await self._heartbeat.close()
-        for notifier in self._notifiers.values():
-            await notifier.close()
+        await self._receivers.close()
         self._calls.close()
         self._history.close()
-
-
-def retention(objectives: Objectives) -> dict[str, float]:
-    """Seconds for which each metric is remembered: the longest window of any objective that reads it.
-
-    Of app_build_info, which deploys are seen from, the last sample.
-    """
-    longest = {BUILD_INFO: 0.0}
-    for objective in objectives:
-        for selector in objective.sli.reads:
-            longest[selector.name] = max(longest.get(selector.name, 0.0), objective.window)
-    return longest

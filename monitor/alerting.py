@@ -7,15 +7,17 @@ Data that stays away has an alert of its own, one per target and check, however 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from monitor.judge import Reading, Verdict
+from monitor.objectives import Objective
 from monitor.quantity import format_duration
 
 NO_DATA = "no-data"
+NO_LONGER_WATCHED = "it is no longer watched"
 NO_DATA_RUNBOOK = "docs/runbooks/no-data.md"
 LOUDNESS = ("info", "ticket", "page")
 OWN = "monitor"
@@ -113,6 +115,30 @@ class Alerting:
         for key, ended in self._ended.items():
             if key.target == target:
                 self._ended[key] = min(ended, now)
+
+    def keep(self, watched: Callable[[Key], bool]) -> list[Alert]:
+        """Only these are decided from now on; what stood of all others."""
+        gone = [alert for key, alert in self.alerts.items() if not watched(key)]
+        for alert in gone:
+            del self._standing[alert.key.target][alert.key]
+        self._standing = {target: standing for target, standing in self._standing.items() if standing}
+        self._blind_since = {key: at for key, at in self._blind_since.items() if watched(key)}
+        self._ended = {key: at for key, at in self._ended.items() if watched(key)}
+        return gone
+
+    def restate(self, objectives: Iterable[Objective]) -> None:
+        """What stands is said in the words of these; whether it still stands is decided at the next look."""
+        said = {(each.name, each.check): each for each in objectives}
+        for standing in self._standing.values():
+            for key, alert in standing.items():
+                if now := said.get((key.name, key.check)):
+                    standing[key] = replace(
+                        alert,
+                        severity=now.severity,
+                        title=now.title,
+                        threshold=str(now.breach),
+                        runbook=now.runbook,
+                    )
 
     @property
     def alerts(self) -> dict[Key, Alert]:
@@ -220,6 +246,10 @@ def _cooling(alert: Alert, condition: Condition, now: float) -> Alert:
         value=fresh.value,
         reason=fresh.reason,
     )
+
+
+def no_longer_watched(alert: Alert, now: float) -> Alert:
+    return replace(alert, state=State.RESOLVED, resolved_at=now, reason=NO_LONGER_WATCHED)
 
 
 def _inhibitors_first(readings: list[Reading]) -> list[Reading]:

@@ -6,12 +6,12 @@ import asyncio
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from exporters.http import Prober
 from exporters.sample import Sample, labels
-from monitor.alerting import OWN, Alert, Alerting
+from monitor.alerting import OWN, Alert, Alerting, State, no_longer_watched
 from monitor.alerting import Condition as AlertCondition
 from monitor.config import Config, Target
 from monitor.confirming import (
@@ -66,6 +66,10 @@ class Condition:
             back = self.looked_at - now
             self.left_alone_until = {check: at - back for check, at in self.left_alone_until.items()}
 
+    def forget(self, check: str) -> None:
+        for kept in (self.streaks, self.steadiness, self.outcomes, self.left_alone_until, self.again_at):
+            kept.pop(check, None)
+
     def follow(
         self,
         check: str,
@@ -108,7 +112,7 @@ class Cycle:
     recorder: Recorder
     metrics: AgentMetrics
     clock: Callable[[], float]
-    conditions: Mapping[str, Condition]
+    conditions: dict[str, Condition]
     facts: FactBook = field(default_factory=FactBook)
     steady: Callable[[], float] | None = None
     own: Callable[[float], Iterable[AlertCondition]] = no_conditions
@@ -275,6 +279,25 @@ class Cycle:
                 conversations=told,
             )
             self.recorder.add(entry)
+
+    def end(self, target: str, unwatched: Iterable[Alert], now: float) -> None:
+        """These alerts stood, and nobody watches any more what they are about; who was told is told."""
+        changed = tuple(no_longer_watched(each, now) for each in unwatched if each.state is State.FIRING)
+        for alert in changed:
+            log.info("%s %s", alert.state.upper(), summary(alert))
+        decision = self.dispatch.end(target, changed, now)
+        standing = self.alerting.of(target)
+        self.metrics.alerted(target, standing)
+        entry = Entry(
+            at=now,
+            probes=(),
+            changed=changed,
+            standing=tuple(standing),
+            target=target,
+            messages=tuple(self._messages(decision, now)),
+            conversations=decision.conversations,
+        )
+        self.recorder.add(entry)
 
     def _messages(self, decision: Decision, now: float) -> Iterable[Message]:
         for notifier, kind, alert, _, key, note in decision.notices:

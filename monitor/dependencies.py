@@ -66,6 +66,11 @@ class Dependencies:
             lingers={each.name: _lingers(each) for each in objectives},
         )
 
+    def knowing(self, before: Dependencies) -> Dependencies:
+        """With what the ones before knew of the targets that are still there."""
+        self._known.update({name: each for name, each in before._known.items() if name in self.parents})
+        return self
+
     def restore(self, target: str, standing: Iterable[Alert]) -> None:
         self._known[target].pages = _pages(standing)
 

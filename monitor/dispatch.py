@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from monitor.alerting import Alert, Key, State
+from monitor.alerting import OWN, Alert, Key, State, no_longer_watched
 from monitor.config import Config
 from monitor.conversations import Conversation, Decision, Notice
 from monitor.dependencies import Dependencies
@@ -24,15 +24,23 @@ CALM = 900.0
 
 class Dispatch:
     def __init__(self, config: Config, objectives: Iterable[Objective], quiet: Quiet | None = None) -> None:
+        self._quiet = quiet or NothingAsked()
+        self._kept: dict[str, dict[Key, Conversation]] = defaultdict(dict)
+        self._firing: dict[str, dict[Key, Alert]] = {}
+        self._dependencies = Dependencies.of((), ())
+        self.configure(config, objectives)
+
+    def configure(self, config: Config, objectives: Iterable[Objective]) -> None:
+        """Conversations go on under these receivers and dependencies."""
         self._rules = Rules(
             receivers={each.name: each for each in config.notify},
-            quiet=quiet or NothingAsked(),
+            quiet=self._quiet,
             memory=MEMORY / config.shorten_windows,
             calm=CALM / config.shorten_windows,
         )
-        self._dependencies = Dependencies.of(config.targets, objectives)
-        self._kept: dict[str, dict[Key, Conversation]] = defaultdict(dict)
-        self._firing: dict[str, dict[Key, Alert]] = {}
+        self._dependencies = Dependencies.of(config.targets, objectives).knowing(self._dependencies)
+        names = {OWN, *(target.name for target in config.targets)}
+        self._firing = {target: firing for target, firing in self._firing.items() if target in names}
 
     @property
     def conversations(self) -> dict[Key, Conversation]:
@@ -99,13 +107,23 @@ class Dispatch:
         turned = {alert.key for alert in changed}
         return self._review([target, *self._dependencies.children.get(target, ())], now, turned)
 
+    def end(self, target: str, unwatched: Collection[Alert], now: float) -> Decision:
+        """These alerts are resolved because nobody watches any more what they are about."""
+        turned = {alert.key for alert in unwatched}
+        for alert in unwatched:
+            self._firing.get(target, {}).pop(alert.key, None)
+            self._turn(alert)
+        return self._review([target], now, turned)
+
     def tick(self, now: float) -> Decision:
         """Once a second: what time alone changes, and what people have asked for meanwhile."""
         decision = self._review(list(self._kept), now)
-        for kept in self._kept.values():
+        for target, kept in list(self._kept.items()):
             for key, each in list(kept.items()):
                 if each.ended_at is not None and now - each.ended_at > self._rules.memory:
                     del kept[key]
+            if not kept:
+                del self._kept[target]
         return decision
 
     def _turn(self, alert: Alert) -> None:
@@ -138,7 +156,7 @@ class Dispatch:
         standing = self._firing.get(key.target, {}).get(key)
         if standing is not None or last.state is State.RESOLVED:
             return standing or last
-        return replace(last, state=State.RESOLVED, resolved_at=now, reason="it is no longer watched")
+        return no_longer_watched(last, now)
 
     def _open(self, target: str, key: Key) -> Conversation | None:
         found = self._kept[target].get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -24,6 +25,7 @@ class AgentMetrics:
         self._declare_judgement(registry)
         self._declare_own_health(registry)
         self._declare_store(registry)
+        self._declare_configuration(registry)
 
     def _declare_probes(self, to: CollectorRegistry) -> None:
         by = ("target", "check")
@@ -119,6 +121,40 @@ class AgentMetrics:
             ("notifier", "outcome"),
             registry=to,
         )
+
+    def _declare_configuration(self, to: CollectorRegistry) -> None:
+        self._reloaded = Gauge(
+            "monitor_config_last_reload_successful",
+            "1 if the files hold the configuration in force, 0 if they were refused.",
+            registry=to,
+        )
+        self._reloaded_at = Gauge(
+            "monitor_config_last_reload_success_timestamp_seconds",
+            "When the configuration in force was read.",
+            registry=to,
+        )
+
+    def reloaded(self, at: float) -> None:
+        self._reloaded.set(1)
+        self._reloaded_at.set(at)
+
+    def not_reloaded(self) -> None:
+        self._reloaded.set(0)
+
+    def forget(self, **labels: str) -> None:
+        """Whatever has all these labels: what it is about is no longer there."""
+        of_checks = (self._success, self._in_a_row, self._interruptions, self._last_duration)
+        of_probes = (self._certificate, self._phase, self._results, self._duration, self.missed_runs)
+        judged = (self._value, self._threshold, self._verdict, self._alert)
+        for collector in (*of_checks, *of_probes, *judged, self.notifications, self.resends):
+            with contextlib.suppress(ValueError):  # it has no such label
+                collector.remove_by_labels(labels)
+        about = {"target": "target", "check": "check", "alert": "name"}
+        wanted = {about[label]: value for label, value in labels.items() if label in about}
+        for target, shown in self._shown.items() if wanted else ():
+            gone = {key for key in shown if all(getattr(key, part) == wanted[part] for part in wanted)}
+            self._shown[target] = shown - gone
+        self._shown = {target: shown for target, shown in self._shown.items() if shown}
 
     def born(self, target: str, checks: Iterable[str], notifiers: Iterable[str]) -> None:
         """Counters start at 0, so that the first event is an increase."""

@@ -7,11 +7,12 @@ import logging
 import math
 import zlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
+from apscheduler.job import Job
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -47,7 +48,12 @@ class Schedule:
         """Of targets that are looked at out of turn: the timer of the next look, None while it runs."""
         self._owed: set[str] = set()
         self._turns: dict[tuple[float, float], int] = {}
-        self._targets: tuple[Target, ...] = ()
+        self._targets: dict[str, Target] | None = None
+        """Those that are watched; None: whoever is fired."""
+        self._jobs: dict[tuple[float, float], Job] = {}
+        """By interval and offset."""
+        self._origin = 0.0
+        """From which on turns are counted, in seconds since the epoch."""
         self._ahead = 0.0
         """Seconds from the loop's clock, which nobody sets, to ours."""
         self._clock_watch: asyncio.TimerHandle | None = None
@@ -56,8 +62,8 @@ class Schedule:
         )
 
     def start(self, targets: Iterable[Target]) -> None:
-        self._targets = tuple(targets)
-        self._plan()
+        self._targets = {target.name: target for target in targets}
+        self._plan_anew()
         self._scheduler.start()
         self._ahead = self._clock() - asyncio.get_running_loop().time()
         self._watch_clock()
@@ -68,24 +74,61 @@ class Schedule:
         ahead = self._clock() - loop.time()
         if abs(jump := ahead - self._ahead) > CLOCK_JUMP:
             log.warning("the clock differs by %+.1f s from what it was: all turns are planned anew", jump)
-            self._scheduler.remove_all_jobs()
-            self._turns.clear()
-            self._plan()
+            self._plan_anew()
         self._ahead = ahead
         self._clock_watch = loop.call_later(CLOCK_EVERY, self._watch_clock)
 
+    def _plan_anew(self) -> None:
+        self._scheduler.remove_all_jobs()
+        self._jobs.clear()
+        self._turns.clear()
+        self._metrics.last_cycle_at = self._origin = self._clock()
+        self._plan()
+
+    def replan(self, targets: Iterable[Target], anew: Collection[str]) -> None:
+        """From now on these. Who was watched before and still is keeps the turns; who is new has the first
+        in the slot of its name, like everybody.
+
+        Cycles under way of those that are gone are cancelled. Those of `anew` begin again at once, as the new
+        configuration says; all others end as if nothing had happened.
+        """
+        now = self._targets = {target.name: target for target in targets}
+        self._owed &= now.keys()
+        for name in [name for name in self._again if name not in now]:
+            if timer := self._again.pop(name):
+                timer.cancel()
+        for name, task in self._running.items():
+            if name in anew and name in now:
+                self._owed.add(name)
+            elif name in now:
+                continue
+            task.cancel()
+        self._plan()
+
     def _plan(self) -> None:
-        began = self._clock()
-        self._metrics.last_cycle_at = began
-        for (interval, offset), slot in slots(self._targets).items():
-            self._scheduler.add_job(
+        """Slots that there are already keep their next turn, also one that is due this moment."""
+        wanted = slots((self._targets or {}).values())
+        for key in self._jobs.keys() - wanted.keys():
+            self._jobs.pop(key).remove()
+            self._turns.pop((key[0], self._origin + key[1]), None)
+        for (interval, offset), slot in wanted.items():
+            origin = self._origin + offset
+            if job := self._jobs.get((interval, offset)):
+                job.modify(args=(slot, interval, origin))
+                continue
+            turn = max(0, math.ceil((self._clock() - origin) / interval))
+            self._jobs[interval, offset] = self._scheduler.add_job(
                 self.fire,
                 IntervalTrigger(
-                    seconds=interval, start_date=datetime.fromtimestamp(began + offset, UTC), timezone=UTC
+                    seconds=interval, start_date=datetime.fromtimestamp(origin, UTC), timezone=UTC
                 ),
-                args=(slot, interval, began + offset),
-                next_run_time=datetime.fromtimestamp(began + offset, UTC),
+                args=(slot, interval, origin),
+                next_run_time=datetime.fromtimestamp(origin + turn * interval, UTC),
             )
+
+    def _watched(self, target: Target) -> Target | None:
+        """As it is configured now; None when it is gone."""
+        return target if self._targets is None else self._targets.get(target.name)
 
     async def fire(self, slot: list[Target], interval: float, origin: float) -> None:
         """Starts the cycle of each target in the slot that isn't still busy with its last one.
@@ -97,7 +140,7 @@ class Schedule:
         due = origin + turn * interval
         skipped = turn - self._turns.get((interval, origin), turn - 1) - 1
         self._turns[interval, origin] = turn
-        for target in slot:
+        for target in filter(None, map(self._watched, slot)):
             if target.name in self._again:
                 self._owed.add(target.name)
                 continue
@@ -109,7 +152,9 @@ class Schedule:
             self._metrics.lateness.observe(max(0.0, now - due))
             self._begin(target)
 
-    def _begin(self, target: Target, *, again: bool = False) -> None:
+    def _begin(self, fired: Target, *, again: bool = False) -> None:
+        if (target := self._watched(fired)) is None:
+            return
         task = asyncio.create_task(self._guarded(target, again=again), name=f"cycle {target.name}")
         self._running[target.name] = task
         task.add_done_callback(partial(self._ended, target))
@@ -118,6 +163,8 @@ class Schedule:
         del self._running[target.name]
         self._again.pop(target.name, None)
         wait = None if task.cancelled() else task.result()
+        if self._watched(target) is None:
+            return
         if wait is not None:
             loop = asyncio.get_running_loop()
             self._again[target.name] = loop.call_later(wait, self._look_again, target)

@@ -108,6 +108,19 @@ class TargetSeries:
             series = kept[labels] = Series(labels, self._retention[name])
         return series
 
+    def configure(self, retention: Mapping[str, float]) -> None:
+        """What is not to be remembered any more is gone; what is to be from now on begins empty."""
+        self._retention = retention
+        self._by_name = {name: self._by_name.get(name, {}) for name in retention}
+        for name, kept in self._by_name.items():
+            for series in kept.values():
+                series.retention = retention[name]
+
+    def forget_check(self, check: str) -> None:
+        for kept in self._by_name.values():
+            for labels in [labels for labels in kept if ("check", check) in labels]:
+                del kept[labels]
+
     def select(self, selector: Selector) -> Iterator[Series]:
         for series in self._by_name.get(selector.name, {}).values():
             if selector.accepts(series.labels):
@@ -158,6 +171,20 @@ class Memory:
         for place, last in self._last_good.items():
             if place[0] == target:
                 self._last_good[place] = min(last, at)
+
+    def configure(self, retention: Mapping[str, float]) -> None:
+        """Seconds for which each metric is remembered from now on."""
+        self._retention = retention
+        for series in self._targets.values():
+            series.configure(retention)
+
+    def forget(self, target: str) -> None:
+        self._targets.pop(target, None)
+        self._last_good = {place: at for place, at in self._last_good.items() if place[0] != target}
+
+    def forget_check(self, target: str, check: str) -> None:
+        self.of(target).forget_check(check)
+        self._last_good.pop((target, check), None)
 
     def last_good(self, target: str, check: str) -> float | None:
         return self._last_good.get((target, check))

@@ -83,6 +83,16 @@ class FactBook:
         self._seen.pop(target, None)
         self.deploys.forget(target)
 
+    def forget_check(self, target: str, check: str) -> None:
+        if seen := self._seen.get(target):
+            for kept in (seen.outcomes, seen.answered):
+                kept.pop(check, None)
+
+    def forget_objective(self, name: str) -> None:
+        for seen in self._seen.values():
+            for kept in (seen.good, seen.readings, seen.values):
+                kept.pop(name, None)
+
     def about(self, alert: Alert, now: float) -> Facts:
         seen = self._seen.get(alert.key.target, _Seen())
         return Facts(

@@ -21,8 +21,8 @@ from monitor.metrics import AgentMetrics
 from monitor.notify import Notifier
 from monitor.notify.delivery import DeliveryError
 from monitor.notify.letters import Letter, Letters, Progress
-from monitor.notify.log import Log
 from monitor.notify.reached import Reached
+from monitor.notify.receivers import reaches_people
 from monitor.storecalls import cause
 
 log = logging.getLogger(__name__)
@@ -96,6 +96,10 @@ class Outbox:
                 self._write(letter)
         self.wake()
 
+    def waited_for(self) -> set[str]:
+        """Notifiers for which messages wait."""
+        return set(self._letters.notifiers)
+
     def wake(self) -> None:
         self._woken.set()
 
@@ -122,7 +126,7 @@ class Outbox:
         """Starts a batch for each notifier that is through with its last: a slow one holds up nobody else."""
         self.looked_at = now = self._clock()
         self._metrics.outbox_waiting.set(len(self._letters))
-        for notifier in [] if self._finishing else set(self._letters.notifiers) - self._busy:
+        for notifier in [] if self._finishing else self.waited_for() - self._busy:
             due = (each for each in self._letters.first(notifier) if _due(each, now))
             if batch := list(itertools.islice(due, AT_ONCE)):
                 self._busy.add(notifier)
@@ -156,8 +160,7 @@ class Outbox:
             self._got_through(to, key, self._clock())
 
     def _got_through(self, receiver: str, key: str, at: float) -> None:
-        """A line in a log reaches nobody."""
-        if not isinstance(self._notifiers.get(receiver), Log):
+        if reaches_people(self._notifiers.get(receiver)):
             self.reached.delivered(receiver, key, at)
 
     def _notifier(self, name: str) -> Notifier:

@@ -65,6 +65,7 @@ class Reached:
 
     def forget(self, receiver: str) -> None:
         self._troubles.pop(receiver, None)
+        self._well.discard(receiver)
 
     def stall(self, now: float) -> str | None:
         """That a message has reached nobody for too long, and why the receiver that waits longest does not

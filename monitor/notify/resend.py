@@ -20,6 +20,27 @@ log = logging.getLogger(__name__)
 ROUND_DEADLINE = 30.0
 
 
+class Resends:
+    """One for each Alertmanager of the configuration; `made` makes those of the present one."""
+
+    def __init__(self, made: Callable[[], Iterable[Resend]]) -> None:
+        self._made = made
+        self._changed = asyncio.Event()
+
+    def renew(self) -> None:
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._changed.clear()
+            async with asyncio.TaskGroup() as rounds:
+                tasks = [rounds.create_task(each.run(), name="resend") for each in self._made()]
+                await self._changed.wait()
+                for task in tasks:
+                    task.cancel()
+
+
 class Resend:
     """`alerts` gives those that stand now."""
 

@@ -48,15 +48,25 @@ class Caller:
 class Guard:
     """ASGI middleware, outermost; leaves the `Caller` in the scope."""
 
-    def __init__(self, app: ASGIApp, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, app: ASGIApp, config: Callable[[], Config], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`config` gives the one in force."""
         self._app = app
-        self._web = config.web
-        self._credentials = Credentials(config.web, clock)
+        self._in_force = config
+        self._credentials = Credentials(config().web, clock)
+        self._configure(config())
+
+    def _configure(self, config: Config) -> None:
+        self._config, self._web = config, config.web
+        self._credentials.configure(config.web)
         self._hosts = HERE | _hosts_of(config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        if (config := self._in_force()) is not self._config:
+            self._configure(config)
         headers = Headers(scope=scope)
         caller = await self._caller(scope, headers)
         if isinstance(caller, Response):

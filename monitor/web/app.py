@@ -29,7 +29,7 @@ def create_web(page: Page) -> FastAPI:
     )
     forms, actions = Forms(), Actions(page)
     drawing = Drawing(page, forms, posting.SAID)
-    web.add_middleware(Guard, config=page.config)
+    web.add_middleware(Guard, config=lambda: page.config)
     _for_machines(web, page)
     web.include_router(api.routes(page))
     web.include_router(api.changes(page, actions))

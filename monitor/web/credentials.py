@@ -41,8 +41,6 @@ class Credentials:
     """A right password is remembered as a keyed digest for ten minutes: argon2 is slow on purpose."""
 
     def __init__(self, web: WebConfig, clock: Callable[[], float]) -> None:
-        self._users = web.users
-        self._tokens = [_digest(token.encode()) for token in web.tokens]
         self._clock = clock
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, float] = OrderedDict()
@@ -50,6 +48,12 @@ class Credentials:
         self._one_at_a_time = asyncio.Lock()
         self._waiting = 0
         self._hasher = PasswordHasher()
+        self.configure(web)
+
+    def configure(self, web: WebConfig) -> None:
+        """Whoever is known with the same password stays known."""
+        self._users = web.users
+        self._tokens = [_digest(token.encode()) for token in web.tokens]
         self._nobody = next(iter(web.users.values()), "")
 
     async def name(self, authorization: str, peer: str) -> str | None:
@@ -108,7 +112,9 @@ class Credentials:
         return at is not None and self._clock() - at < REMEMBERED
 
     def _fingerprint(self, user: str, password: str) -> bytes:
-        return hmac.digest(self._key, f"{user}\0{password}".encode(errors="replace"), "sha256")
+        """Another one when the user's hash has changed, or is gone."""
+        known = f"{user}\0{self._users.get(user, '')}\0{password}"
+        return hmac.digest(self._key, known.encode(errors="replace"), "sha256")
 
 
 class Attempts:

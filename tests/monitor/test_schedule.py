@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -168,3 +169,71 @@ async def test_stop_ends_cycles_under_way() -> None:
     await asyncio.sleep(0)
     await schedule.stop()
     assert ended == ["api"]
+
+
+async def test_targets_that_stay_keep_their_turns_however_often_others_come_and_go() -> None:
+    """Neither a burst, nor a turn left out."""
+    ran: dict[str, list[float]] = defaultdict(list)
+
+    async def cycle(target: Target, *, again: bool = False) -> None:
+        ran[target.name].append(asyncio.get_running_loop().time())
+
+    interval, stay = 0.4, many(10, interval=0.4)
+    schedule = Schedule(cycle, AgentMetrics(CollectorRegistry()), time.time)
+    schedule.start(stay)
+    began = asyncio.get_running_loop().time()
+    for number in range(40):
+        await asyncio.sleep(0.05)
+        others = [target(f"other {number} {each}", interval=interval) for each in range(5)]
+        schedule.replan([*stay, *others], anew=())
+    passed = asyncio.get_running_loop().time() - began
+    assert len(schedule._jobs) <= 15
+    schedule.replan([], anew=())
+    assert not schedule._jobs
+    assert not schedule._turns
+    await schedule.stop()
+    for each in stay:
+        times = ran[each.name]
+        assert passed / interval - 1 <= len(times) <= passed / interval + 1, each.name
+        assert all(later - earlier > interval / 2 for earlier, later in pairwise(times)), each.name
+
+
+async def test_who_is_new_waits_for_the_slot_of_its_name() -> None:
+    ran: dict[str, float] = {}
+    interval = 0.5
+
+    async def cycle(target: Target, *, again: bool = False) -> None:
+        ran.setdefault(target.name, time.time())
+
+    schedule = Schedule(cycle, AgentMetrics(CollectorRegistry()), time.time)
+    schedule.start([target("first", interval=interval)])
+    await asyncio.sleep(0.1)
+    added = time.time()
+    schedule.replan(many(40, interval=interval), anew=())
+    await eventually(lambda: len(ran.keys() - {"first"}) == 40)
+    await schedule.stop()
+    late = sorted(at - added for name, at in ran.items() if name != "first")
+    assert late[-1] - late[0] > interval / 2
+    assert late[-1] < 2 * interval + 0.5
+
+
+async def test_what_waits_for_another_look_is_let_go_with_its_target() -> None:
+    watch = Watch()
+    looks: list[str] = []
+
+    async def unsure(target: Target, *, again: bool = False) -> float:
+        looks.append(target.url)
+        return 0.05
+
+    watch.schedule = Schedule(unsure, watch.metrics, lambda: watch.now)
+    watch.schedule._targets = {"api": API}
+    await watch.fire(1000.0)
+    moved = replace(API, url="http://elsewhere")
+    watch.schedule.replan([moved], anew=["api"])
+    await eventually(lambda: len(looks) >= 2)
+    assert looks[:2] == [API.url, "http://elsewhere"]
+    watch.schedule.replan([], anew=())
+    seen = len(looks)
+    await asyncio.sleep(0.15)
+    assert len(looks) == seen
+    assert not watch.schedule._again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -176,3 +177,23 @@ def test_mistakes_in_the_configuration(tmp_path: Path, written: str, said: str) 
     assert said in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert "short" not in str(caught.value)
+
+
+async def test_who_is_known_stays_known_and_whose_password_changed_is_not(tmp_path: Path) -> None:
+    """While the agent runs: the configuration in force counts, for each request."""
+    made = healthy(tmp_path, WebConfig(users={"ann": HASHED, "bob": HASHED}, tokens=(TOKEN,)))
+    transport = httpx.ASGITransport(create_web(made.page), client=("203.0.113.9", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://monitor.example") as client:
+
+        async def status(name: str, password: str = PASSWORD) -> int:
+            return (await client.get("/", auth=(name, password))).status_code
+
+        assert [await status(name) for name in ("ann", "bob")] == [200, 200]
+        other = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("another")
+        web = WebConfig(users={"ann": HASHED, "bob": other})
+        made.page.cycle.config = replace(made.page.config, web=web)
+        assert [await status(name) for name in ("ann", "bob")] == [200, 401]
+        assert await status("bob", "another") == 200
+        assert await status("anybody", TOKEN) == 401
+        made.page.cycle.config = replace(made.page.config, web=WebConfig(users={"bob": other}))
+        assert await status("ann") == 401
