@@ -5,7 +5,8 @@
 Both watch the same server every 5 s, side by side. Ours as shipped: an outage shorter than three seconds
 never pages, which is tried too. Theirs: scrape and evaluation every 5 s, `for: 10s`, no group wait. A round
 kills the server at a random moment, waits for both pages, starts it again and waits for both resolves. It
-takes about half a minute.
+takes about half a minute. Our agent is a new one each time: the third outage within an hour would be flapping
+to it, and that is another message.
 """
 
 from __future__ import annotations
@@ -146,13 +147,24 @@ def serving(inbox: Inbox, port: int) -> Iterator[None]:
 
 
 @contextmanager
-def watchers(api: str, inbox: str) -> Iterator[None]:
-    """All of them, once each listens."""
-    agent, blackbox, prometheus, alertmanager = (free_port() for _ in range(4))
+def our_agent(api: str, inbox: str) -> Iterator[None]:
+    """Once it has looked at the server."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "monitor.yml")
+        config.write_text(AGENT.format(port=port, api=api, interval=INTERVAL, inbox=f"{inbox}/ours"))
+        with running(port, sys.executable, "-m", "monitor", "run", "--config", str(config)):
+            time.sleep(1.5 * INTERVAL)
+            yield
+
+
+@contextmanager
+def their_stack(api: str, inbox: str) -> Iterator[None]:
+    """Once each listens."""
+    blackbox, prometheus, alertmanager = (free_port() for _ in range(3))
     with tempfile.TemporaryDirectory() as name, ExitStack() as at_end:
         folder = Path(name)
         files = {
-            "monitor.yml": AGENT.format(port=agent, api=api, interval=INTERVAL, inbox=f"{inbox}/ours"),
             "prometheus.yml": PROMETHEUS.format(
                 interval=INTERVAL, api=api, alertmanager=alertmanager, blackbox=blackbox
             ),
@@ -185,8 +197,6 @@ def watchers(api: str, inbox: str) -> Iterator[None]:
                 "--log.level=error",
             )
         )
-        argv = (sys.executable, "-m", "monitor", "run", "--config", str(folder / "monitor.yml"))
-        at_end.enter_context(running(agent, *argv))
         yield
 
 
@@ -236,11 +246,15 @@ def main() -> None:
     rounds = int(sys.argv[1]) if sys.argv[1:] else ROUNDS
     dice, api, inbox, port = random.Random(5), Api(), Inbox(), free_port()
     try:
-        with serving(inbox, port), watchers(api.url, f"http://127.0.0.1:{port}"):
-            time.sleep(3 * INTERVAL)
-            took = [outage(api, inbox, dice) for _ in range(rounds)]
+        watched = (api.url, f"http://127.0.0.1:{port}")
+        with serving(inbox, port), their_stack(*watched):
+            took = []
+            for _ in range(rounds):
+                with our_agent(*watched):
+                    took.append(outage(api, inbox, dice))
             paged = {who: inbox.count(who, "firing") for who in (OURS, THEIRS)}
-            lasted = [blip(api, dice) for _ in range(BLIPS)]
+            with our_agent(*watched):
+                lasted = [blip(api, dice) for _ in range(BLIPS)]
     finally:
         api.kill()
     report(took)
