@@ -7,7 +7,7 @@ changes. What is no longer watched ends, for those who were told of it, too.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from monitor.alerting import NO_DATA, OWN, UNSENT, Key
@@ -57,10 +57,11 @@ def change(cycle: Cycle, config: Config, objectives: Objectives) -> Difference:
         unwatched[alert.key.target].append(alert)
     for target, alerts in unwatched.items():
         cycle.end(target, alerts, now)
-    _forget_checks(cycle, config)
-    _forget_objectives(cycle, objectives)
+    gone = [*_forget_checks(cycle, config), *_forget_objectives(cycle, objectives)]
     for name in found.removed:
         _forget(cycle, name)
+    cycle.memory.forget(found.removed)
+    cycle.metrics.forget([*gone, *({"target": name} for name in found.removed)])
     cycle.conditions |= {name: Condition() for name in found.added}
     cycle.config, cycle.objectives = config, objectives
     cycle.memory.configure(retention(objectives))
@@ -90,29 +91,29 @@ def _watched(config: Config, objectives: Objectives) -> Callable[[Key], bool]:
 
 def _forget(cycle: Cycle, target: str) -> None:
     del cycle.conditions[target]
-    cycle.memory.forget(target)
     cycle.facts.forget(target)
-    cycle.metrics.forget(target=target)
 
 
-def _forget_checks(cycle: Cycle, config: Config) -> None:
-    """Of targets that stay."""
+def _forget_checks(cycle: Cycle, config: Config) -> Iterator[dict[str, str]]:
+    """Of targets that stay; the labels of each that is gone."""
     after = _by_name(config.targets)
     for target in cycle.config.targets:
-        kept = {check.name for check in after[target.name].checks} if target.name in after else set()
+        if target.name not in after or after[target.name].checks == target.checks:
+            continue
+        kept = {check.name for check in after[target.name].checks}
         for check in [each.name for each in target.checks if each.name not in kept]:
             cycle.conditions[target.name].forget(check)
             cycle.memory.forget_check(target.name, check)
             cycle.facts.forget_check(target.name, check)
-            cycle.metrics.forget(target=target.name, check=check)
+            yield {"target": target.name, "check": check}
 
 
-def _forget_objectives(cycle: Cycle, objectives: Objectives) -> None:
-    """Also one that another check feeds now: it is judged anew."""
+def _forget_objectives(cycle: Cycle, objectives: Objectives) -> Iterator[dict[str, str]]:
+    """Also one that another check feeds now: it is judged anew. The labels of each."""
     kept = {(each.name, each.check) for each in objectives}
     for name in [each.name for each in cycle.objectives if (each.name, each.check) not in kept]:
         for condition in cycle.conditions.values():
             condition.readings = [each for each in condition.readings if each.objective.name != name]
         cycle.facts.forget_objective(name)
-        cycle.metrics.forget(objective=name)
-        cycle.metrics.forget(alert=name)
+        yield {"objective": name}
+        yield {"alert": name}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -141,19 +141,29 @@ class AgentMetrics:
     def not_reloaded(self) -> None:
         self._reloaded.set(0)
 
-    def forget(self, **labels: str) -> None:
-        """Whatever has all these labels: what it is about is no longer there."""
+    def forget(self, gone: Iterable[Mapping[str, str]]) -> None:
+        """Whatever has all the labels of one of these: what it is about is no longer there.
+
+        In one pass, however many they are: a metric looks at all its series to remove a few.
+        """
+        kinds: dict[tuple[str, ...], set[tuple[str | None, ...]]] = defaultdict(set)
+        for labels in gone:
+            kinds[tuple(labels)].add(tuple(labels.values()))
+        if not kinds:
+            return
+
+        def lost(labels: Mapping[str, str]) -> bool:
+            return any(tuple(map(labels.get, names)) in known for names, known in kinds.items())
+
         of_checks = (self._success, self._in_a_row, self._interruptions, self._last_duration)
         of_probes = (self._certificate, self._phase, self._results, self._duration, self.missed_runs)
         judged = (self._value, self._threshold, self._verdict, self._alert)
         for collector in (*of_checks, *of_probes, *judged, self.notifications, self.resends):
-            with contextlib.suppress(ValueError):  # it has no such label
-                collector.remove_by_labels(labels)
-        about = {"target": "target", "check": "check", "alert": "name"}
-        wanted = {about[label]: value for label, value in labels.items() if label in about}
-        for target, shown in self._shown.items() if wanted else ():
-            gone = {key for key in shown if all(getattr(key, part) == wanted[part] for part in wanted)}
-            self._shown[target] = shown - gone
+            samples = (each.labels for metric in collector.collect() for each in metric.samples)
+            for values in {_without_bucket(each) for each in samples if lost(each)}:
+                collector.remove(*values)
+        for target, shown in self._shown.items():
+            shown -= {key for key in shown if lost({"target": target, "check": key.check, "alert": key.name})}
         self._shown = {target: shown for target, shown in self._shown.items() if shown}
 
     def born(self, target: str, checks: Iterable[str], notifiers: Iterable[str]) -> None:
@@ -162,6 +172,9 @@ class AgentMetrics:
         for check in checks:
             for reason in (OK, THROTTLED, STALLED, *Reason):
                 self._results.labels(target, check, reason)
+        self.can_tell(notifiers)
+
+    def can_tell(self, notifiers: Iterable[str]) -> None:
         for notifier in notifiers:
             for outcome in ("delivered", "retried", "given_up"):
                 self.notifications.labels(notifier, outcome)
@@ -210,3 +223,7 @@ class AgentMetrics:
         for key in shown:
             for state in (State.PENDING, State.FIRING):
                 self._alert.labels(target, key.check, key.name, state).set(current.get(key) is state)
+
+
+def _without_bucket(labels: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(value for name, value in labels.items() if name != "le")

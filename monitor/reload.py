@@ -194,8 +194,10 @@ class Reload:
         parts.receivers.configure(loaded.receivers)
         parts.resends.renew()
         parts.heartbeat.configure(config.heartbeat)
-        for target in config.targets:
-            self._metrics.born(target.name, (check.name for check in target.checks), loaded.receivers)
+        new = {*other.added, *other.changed}
+        for target in (each for each in config.targets if each.name in new):
+            self._metrics.born(target.name, (check.name for check in target.checks), ())
+        self._metrics.can_tell(loaded.receivers)
         parts.schedule.replan(config.targets, anew)
         log.info("%s is in force: %s", config.path, other or "the targets and objectives are as before")
         for key in loaded.restart:
@@ -204,8 +206,7 @@ class Reload:
     async def _tidy(self) -> None:
         receivers = self._parts.receivers
         for name in await receivers.tidy(self._parts.outbox.waited_for()):
-            self._metrics.forget(notifier=name)
-            self._metrics.forget(target=OWN, check=name)
+            self._metrics.forget([{"notifier": name}, {"target": OWN, "check": name}])
             self._parts.outbox.reached.forget(name)
             log.info("%s: nothing waits for it any more, it is closed", name)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from exporters.sample import Labels, Sample
 from monitor.promql import Points
@@ -178,9 +178,10 @@ class Memory:
         for series in self._targets.values():
             series.configure(retention)
 
-    def forget(self, target: str) -> None:
-        self._targets.pop(target, None)
-        self._last_good = {place: at for place, at in self._last_good.items() if place[0] != target}
+    def forget(self, targets: Collection[str]) -> None:
+        for target in targets:
+            self._targets.pop(target, None)
+        self._last_good = {place: at for place, at in self._last_good.items() if place[0] in self._targets}
 
     def forget_check(self, target: str, check: str) -> None:
         self.of(target).forget_check(check)
