@@ -6,11 +6,11 @@ Its own alerts may come later than theirs, and its fault may show in them for a 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from monitor.alerting import Alert
+from monitor.alerting import NO_DATA, Alert, State
 from monitor.config import Target, depending
 from monitor.objectives import Objective
 from monitor.slis import Gauge
@@ -52,11 +52,13 @@ class Dependencies:
     patience: Mapping[str, tuple[float, float]]
     """Seconds within which a target was looked at, and within which a failing one has its alert."""
     lingers: Mapping[str, float]
+    looking_back: Collection[str]
+    """Objectives whose faults show when they are over: while they wait to fire, they say nothing of now."""
     _known: defaultdict[str, _Known] = field(init=False, default_factory=lambda: defaultdict(_Known))
 
     @classmethod
     def of(cls, targets: Iterable[Target], objectives: Iterable[Objective]) -> Dependencies:
-        targets = list(targets)
+        targets, objectives = list(targets), list(objectives)
         direct = {each.name: each.depends_on for each in targets}
         parents = {name: tuple(reversed(depending(name, direct))) for name in direct}
         return cls(
@@ -64,6 +66,7 @@ class Dependencies:
             children={name: tuple(each for each in parents if name in parents[each]) for name in direct},
             patience={each.name: _patience(each) for each in targets},
             lingers={each.name: _lingers(each) for each in objectives},
+            looking_back=frozenset(each.name for each in objectives if each.sli.lingers),
         )
 
     def knowing(self, before: Dependencies) -> Dependencies:
@@ -72,7 +75,7 @@ class Dependencies:
         return self
 
     def restore(self, target: str, standing: Iterable[Alert]) -> None:
-        self._known[target].pages = _pages(standing)
+        self._known[target].pages = self._blamed(standing)
 
     def assume_healed(self, target: str, now: float) -> None:
         """It was broken when an earlier process stopped, and no alert of it stands."""
@@ -83,7 +86,7 @@ class Dependencies:
         self, target: str, standing: Iterable[Alert], now: float, probed_at: float, *, in_doubt: bool
     ) -> None:
         known = self._known[target]
-        pages = _pages(standing)
+        pages = self._blamed(standing)
         if known.pages and not pages:
             known.healed_at = now
         known.pages, known.probed_at, known.in_doubt = pages, probed_at, in_doubt
@@ -101,6 +104,16 @@ class Dependencies:
             if self._may_turn_out(alert, parent, now):
                 return Explanation(parent, f"waits until {parent} has been looked at")
         return None
+
+    def _blamed(self, standing: Iterable[Alert]) -> list[Alert]:
+        """Pages that say of a target that it is broken now. That nobody knows is no such page."""
+        return [
+            alert
+            for alert in standing
+            if alert.severity == "page"
+            and alert.key.name != NO_DATA
+            and not (alert.state is State.PENDING and alert.key.name in self.looking_back)
+        ]
 
     def _shows_still(self, alert: Alert, parent: str) -> bool:
         healed = self._known[parent].healed_at
@@ -128,7 +141,3 @@ def _lingers(objective: Objective) -> float:
     if isinstance(objective.sli, Gauge):
         return 0.0
     return min(objective.sli.lingers or objective.window, LONGEST_LINGER)
-
-
-def _pages(standing: Iterable[Alert]) -> list[Alert]:
-    return [alert for alert in standing if alert.severity == "page"]

@@ -111,7 +111,7 @@ class Talk:
         if asked or explanation:
             by, why = explanation if explanation and not asked else ("", asked or "")
             self._become(withheld=why, explained_by=by)
-        elif self.alert.good_since is None:  # else it only waits for its end
+        elif self.alert.good_since is None and not self.alert.good_results:  # else it waits for its end
             self._become(withheld="", explained_by="")
             self._count()
             self._tell(before)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from monitor.alerting import Key, State
+from monitor.alerting import NO_DATA, Key, State
 from monitor.conversations import as_json, from_json
-from tests.monitor.dispatching import DOWN, World, config, receiver, world
-from tests.monitor.making import target
+from monitor.selector import parse_selector
+from monitor.slis import BurnRate
+from tests.monitor.dispatching import BEGAN, DOWN, World, config, receiver, world
+from tests.monitor.making import objective, target
 
 MINUTE, HOUR = 60.0, 3600.0
 DATABASE = Key("target-down", "db", "health")
@@ -131,11 +134,12 @@ def test_a_silence_holds_back_reminders_but_not_the_end_and_its_own_end_is_a_rem
     assert told.kinds("on-call") == ["firing", "reminder", "resolved"]
 
 
-def test_what_is_good_and_only_held_is_not_told_when_a_silence_ends() -> None:
+@pytest.mark.parametrize("good", [{"good_since": BEGAN}, {"good_results": 1}])
+def test_what_is_good_and_only_held_is_not_told_when_a_silence_ends(good: dict[str, Any]) -> None:
     told = world()
     told.people.silenced["api"] = "silenced"
     told.breaks()
-    told.standing["api"][DOWN] = replace(told.standing["api"][DOWN], good_since=told.now)
+    told.standing["api"][DOWN] = replace(told.standing["api"][DOWN], **good)
     told.cycle()
     told.people.silenced.clear()
     told.passes(MINUTE)
@@ -330,6 +334,45 @@ def test_a_pending_page_of_the_parent_explains_too_and_a_ticket_does_not() -> No
     told.cycle("pool")
     told.passes(1)
     told.cycle("api")
+    assert told.kinds("on-call") == ["firing"]
+
+
+def test_a_child_whose_first_answer_after_the_parents_end_is_good_is_told_to_nobody() -> None:
+    told = family()
+    told.breaks(DATABASE)
+    told.breaks(DOWN)
+    told.heals(DATABASE)
+    told.cycle("pool")
+    told.passes(10)
+    told.standing["api"][DOWN] = replace(told.standing["api"][DOWN], good_results=1)
+    told.cycle("api")
+    told.heals(DOWN)
+    assert told.kinds("on-call") == []
+
+
+def test_what_only_looks_back_explains_no_more_than_it_pages() -> None:
+    """After an outage a burn rate is broken for a while, and held."""
+    burning = objective(
+        "burning", sli=BurnRate(parse_selector("probe_success"), 0.999, 300.0, 4), check="health"
+    )
+    burn = Key("burning", "db", "health")
+    told = World(family().config, (objective("target-down", check="health"), burning))
+    told.breaks(burn, state=State.PENDING)
+    told.cycle("pool")
+    told.breaks(DOWN)
+    told.cycle("db")
+    told.cycle("pool")
+    told.passes(HOUR)
+    assert told.kinds("on-call") == ["firing"]
+
+
+def test_that_nobody_knows_about_a_parent_explains_nothing() -> None:
+    told = family()
+    told.breaks(Key(NO_DATA, "db", "health"))
+    told.breaks(DOWN)
+    told.passes(MINUTE)
+    told.cycle("db")
+    told.cycle("pool")
     assert told.kinds("on-call") == ["firing"]
 
 

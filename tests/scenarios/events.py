@@ -197,3 +197,8 @@ def maintenance_entered(at: float, lasts: float, *targets: str) -> Event:
             )
 
     return _act(at, f"ann enters maintenance of {', '.join(targets) or 'all'} for {lasts:g} s", act)
+
+
+def store_silent(start: float, end: float) -> Event:
+    text = f"the store says nothing from {clock(start)} to {clock(end)}"
+    return Event(text, lambda sim: sim.silent.append((start, end)))

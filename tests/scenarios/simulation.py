@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import math
 import shutil
 import sqlite3
 import tempfile
@@ -27,7 +28,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from exporters.http import Phases, Reason, Request, Result
-from monitor.agent import Agent
+from monitor.agent import FORGET_EVERY, Agent
 from monitor.alerting import Alert, Key
 from monitor.config import Config
 from monitor.history import Entry, History, schema
@@ -48,8 +49,9 @@ T = TypeVar("T")
 BEGAN = 1_763_900_000.0
 TICK = 5.0
 """Seconds between two looks at what time alone changes; the agent's own are one second apart."""
-LOOK_AT_THE_CLOCK = 15.0
-LOOK, IDLE = 1.0, 5.0
+SELDOM = 15.0
+"""Seconds between two looks at the clock, or half an interval if that is longer."""
+LOOK, IDLE = 1.0, 300.0
 KEPT_WAITING = 300
 """Cycles that told nobody anything wait for each other, up to so many, and are stored together."""
 
@@ -108,7 +110,9 @@ class Calm(Outbox):
 
     def _look(self, sending: asyncio.TaskGroup) -> None:
         super()._look(sending)
-        outbox_module.LOOK_EVERY = LOOK if len(self) else IDLE
+        due = min((each.due_at for each in self._letters if each.released), default=math.inf)
+        waits = all(each.released for each in self._letters) and not self._unwritten
+        outbox_module.LOOK_EVERY = min(max(due - self._clock(), LOOK), IDLE) if waits else LOOK
 
     def post(self, letters: Iterable[Letter]) -> None:
         super().post(letters)
@@ -319,11 +323,13 @@ class Simulation:
     # --- time
 
     def run(self, until: float) -> None:
+        interval = min(each.interval for each in self.config.targets)
         with (
             patch("apscheduler.schedulers.base.datetime", _clock_of(self.clock)),
-            patch("monitor.schedule.CLOCK_EVERY", LOOK_AT_THE_CLOCK),
+            patch("monitor.schedule.CLOCK_EVERY", max(SELDOM, interval / 2)),
             patch("monitor.notify.posting.httpx.AsyncClient", self.receivers.client),
             patch("monitor.notify.outbox.LOOK_EVERY", IDLE),
+            patch("monitor.agent.FORGET_EVERY", max(FORGET_EVERY, 2 * interval)),
             patch("monitor.metrics.AgentMetrics.judged", lambda *_: None),
             patch("monitor.history.store.sa.create_engine", lambda *_, **__: self._store),
         ):

@@ -98,6 +98,20 @@ def closed(at: float, name: str, within: float = 15 * M, **how: Any) -> Wanted:
     return Wanted(Kind.RESOLVED, name, at, within, **{"to": "chat", **how})
 
 
+def unsent(at: float, within: float, until: float, until_within: float, to: str = "chat") -> list[Wanted]:
+    """That a receiver can't be told is told to others, and that it can again."""
+    about = {"name": "notifications-failing", "target": "monitor", "to": to}
+    return [page(at, within, **about), resolved(until, until_within, **about)]
+
+
+def refusing(at: float, until: float) -> list[Wanted]:
+    """That the store refuses is told as well, if cycles wait for it long enough."""
+    return maybe(
+        page(at, 3 * M, name="store-refusing", target="monitor", to="chat"),
+        resolved(until, 30, name="store-refusing", target="monitor", to="chat"),
+    )
+
+
 def maybe(*wanted: Wanted) -> list[Wanted]:
     return [each._replace(may=True) for each in wanted]
 
@@ -121,6 +135,7 @@ class Story:
     maintenance: tuple[Window, ...] = ()
     began: float = BEGAN
     tick_every: float = TICK
+    nightly: bool = False
     given_up: frozenset[str] = frozenset()
     """Receivers that refuse for good: they are not told of every end."""
 
@@ -175,7 +190,9 @@ def cases(*stories: Story) -> list[Any]:
             interval,
             phase,
             id=f"{story.name} [{interval:g} s, {phase:g}]",
-            marks=[] if (interval, phase) == (story.intervals[0], story.phases[0]) else [pytest.mark.nightly],
+            marks=[pytest.mark.nightly]
+            if story.nightly or (interval, phase) != (story.intervals[0], story.phases[0])
+            else [],
         )
         for story in stories
         for interval in story.intervals

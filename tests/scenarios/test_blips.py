@@ -19,12 +19,12 @@ from tests.scenarios.stories import (
     ticket,
 )
 
-CROWD = tuple(f"api-{number}" for number in range(20))
-"""Targets whose outages begin in twenty places between two turns."""
+CROWD = tuple(f"api-{number}" for number in range(12))
+"""Targets whose outages begin in twelve places between two turns."""
 
 
 def crowd(name: str, lasts: float, interval: float, *, pages: bool) -> Story:
-    begin = {target: 2 * interval + index * interval / 20 for index, target in enumerate(CROWD)}
+    begin = {target: 2 * interval + index * interval / 12 for index, target in enumerate(CROWD)}
     history = [refuses(at, at + lasts, target) for target, at in begin.items()]
     wanted = [
         each
@@ -38,6 +38,7 @@ def crowd(name: str, lasts: float, interval: float, *, pages: bool) -> Story:
         lasts=5 * interval + 2 * lasts,
         intervals=(interval,),
         targets=dict.fromkeys(CROWD, ()),
+        nightly=interval == 60 or lasts in (0.5, 1.4),
     )
 
 
