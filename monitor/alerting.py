@@ -155,7 +155,8 @@ class Alerting:
             key, lingers = _key(reading), reading.objective.sli.lingers
             if any(self._silences(_key(each), lingers, now) for each in _inhibitors(reading, by_name)):
                 inhibited.add(key)
-            changed += self._decide(_condition(reading), now, hold=key in inhibited)
+            if reading.verdict is Verdict.BREACH or self._stands(key):
+                changed += self._decide(_condition(reading), now, hold=key in inhibited)
         for condition in self._blindness(readings, inhibited, now):
             changed += self._decide(condition, now)
         return changed
@@ -181,6 +182,10 @@ class Alerting:
         fired = after.state is State.FIRING and (before is None or before.state is not State.FIRING)
         return [after] if fired else []
 
+    def _stands(self, key: Key) -> bool:
+        """Else what is not broken changes nothing."""
+        return key in self._standing.get(key.target, {})
+
     def _silences(self, inhibitor: Key, lingers: float, now: float) -> bool:
         """While the inhibitor is broken, and as long afterwards as its fault still shows in the other."""
         broken = inhibitor in self._standing.get(inhibitor.target, {})
@@ -202,6 +207,7 @@ class Alerting:
                 group, overdue.get(place, []), min(self._blind_since.get(_key(r), now) for r in group), now
             )
             for place, group in by_check.items()
+            if place in overdue or self._stands(Key(NO_DATA, *place))
         ]
 
 

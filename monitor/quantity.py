@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Literal, cast
 
 from pydantic import BeforeValidator
@@ -159,6 +160,7 @@ def _threshold_cure(text: str) -> str:
     return _duration_cure(match[2]).replace("mean '", f"mean '{match[1]} ")
 
 
+@lru_cache(4096)
 def format_value(value: float, unit: Unit, *, apart_from: float | None = None) -> str:
     """`3.21 s`, `184 ms`, `5.3 %`, `137/min`, `14.4`: three digits, more where they carry the meaning.
 
@@ -179,6 +181,7 @@ def format_value(value: float, unit: Unit, *, apart_from: float | None = None) -
     return _written_out(Decimal(repr(shown)), unit)
 
 
+@lru_cache(4096)
 def format_duration(seconds: float) -> str:
     """`200 ms`, `30 s`, `5 min`, `1 h 30 min`, `30 d`; whole seconds from 100 s on."""
     if not math.isfinite(seconds):
