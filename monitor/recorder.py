@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
@@ -21,7 +21,10 @@ from monitor.storecalls import Calls, StoreSilentError, cause
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 10_000
+BACKLOG, BACKLOG_BYTES = 10_000, 64 * 1_048_576
+"""Cycles that may wait, and about how much memory they may take."""
+ROW_BYTES, STATE_BYTES = 400, 2000
+"""What a probe result or a reading takes beside its text, and an alert or a conversation with it."""
 BATCH = 500
 RETRY_AFTER = 1.0
 PRUNE_EVERY = 3600.0
@@ -34,13 +37,28 @@ class Waiting(NamedTuple):
 
     entry: Entry
     letters: tuple[Letter, ...]
+    size: int
+    """About how many bytes it takes."""
+
+    @classmethod
+    def of(cls, entry: Entry, letters: tuple[Letter, ...]) -> Waiting:
+        rows = (*(each.detail for each in entry.probes), *(each.why for each in entry.readings))
+        states = len(entry.changed) + len(entry.standing) + len(entry.conversations)
+        bodies = sum(len(letter.message.body) for letter in letters)
+        return cls(
+            entry, letters, sum(map(len, rows)) + ROW_BYTES * len(rows) + STATE_BYTES * states + bodies
+        )
 
     @property
     def worth(self) -> int:
-        """What would be lost with it: probe results, a transition, a message that nobody has got."""
+        """What would be lost with it: probe results, who was told what, a message that nobody has got."""
         if any(letter.state == "waiting" for letter in self.letters):
             return 2
-        return 1 if self.entry.changed or self.letters else 0
+        entry = self.entry
+        return 1 if entry.changed or entry.conversations or entry.deploys or self.letters else 0
+
+    def without_results(self) -> Waiting:
+        return Waiting.of(replace(self.entry, probes=(), readings=()), self.letters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +70,10 @@ class Trouble:
 
 
 class Recorder:
-    """Keeps what the store can't take right now, up to BACKLOG cycles.
+    """Keeps what the store can't take right now, up to BACKLOG cycles and BACKLOG_BYTES.
 
-    Past that cycles go, the oldest first of those that matter least.
+    Past that probe results go first, the oldest first; what alerts did, and who was told, when nothing else
+    is left.
     """
 
     def __init__(
@@ -71,6 +90,7 @@ class Recorder:
         self._clock = clock
         self._outbox = outbox
         self._waiting: deque[Waiting] = deque()
+        self._bytes = 0
         self._at_store: list[Waiting] = []
         """What was handed over last, in one batch; kept together until it is known to be stored."""
         self._batch = Batch()
@@ -95,22 +115,50 @@ class Recorder:
         self._outbox.post(letters)
         if refused and letters:
             self._outbox.wake()
-        if len(self) >= BACKLOG:
-            self._drop_one()
-        self._waiting.append(Waiting(entry, letters))
+        self._keep(len(self._waiting), Waiting.of(entry, letters))
+        while (len(self) > BACKLOG or self._bytes > BACKLOG_BYTES) and self._make_room():
+            pass
         self._arrived.set()
+
+    def _keep(self, index: int, waiting: Waiting) -> None:
+        self._waiting.insert(index, waiting)
+        self._bytes += waiting.size
 
     def __len__(self) -> int:
         """Cycles that are not stored yet."""
         return len(self._waiting) + len(self._at_store)
 
-    def _drop_one(self) -> None:
-        for most in range(3):
-            found = next((index for index, each in enumerate(self._waiting) if each.worth <= most), None)
-            if found is not None:
-                self._dropped(self._waiting[found])
-                del self._waiting[found]
-                return
+    def _make_room(self) -> bool:
+        """False when all that waits is being stored."""
+        if self._drop_oldest(0):
+            return True
+        too_large = self._bytes > BACKLOG_BYTES
+        return (too_large and self._thin_oldest()) or self._drop_oldest(1) or self._drop_oldest(2)
+
+    def _drop_oldest(self, worth: int) -> bool:
+        found = next((index for index, each in enumerate(self._waiting) if each.worth <= worth), None)
+        if found is not None:
+            self._dropped(self._take_out(found))
+        return found is not None
+
+    def _thin_oldest(self) -> bool:
+        """The first that has results beside what alerts did."""
+        results = (
+            (at, each) for at, each in enumerate(self._waiting) if each.entry.probes or each.entry.readings
+        )
+        found = next(results, None)
+        if found is not None:
+            index, whole = found
+            self._take_out(index)
+            self._keep(index, whole.without_results())
+            self._metrics.store_dropped.inc()
+        return found is not None
+
+    def _take_out(self, index: int) -> Waiting:
+        found = self._waiting[index]
+        del self._waiting[index]
+        self._bytes -= found.size
+        return found
 
     def _dropped(self, lost: Waiting) -> None:
         """Its messages stay on their way; what isn't known any more after a restart is said."""
@@ -168,6 +216,7 @@ class Recorder:
         entries = [each.entry for each in self._at_store]
         ids = await self._calls(self._history.record, entries, self._batch)
         self._outbox.stored(zip(letters, ids, self._batch.progress, strict=True))
+        self._bytes -= sum(each.size for each in self._at_store)
         self._at_store = []
         self._most = min(2 * self._most, BATCH)
 
@@ -189,6 +238,7 @@ class Recorder:
         """The store works, and will never take this: one of them goes, or the half that holds it is found."""
         if len(self._at_store) == 1:
             [lost] = self._at_store
+            self._bytes -= lost.size
             self._at_store = []
             log.error("store: a cycle of %s is unacceptable: %s", lost.entry.target, why)
             release(lost.letters)

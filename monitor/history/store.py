@@ -63,7 +63,7 @@ class History:
 
         The ids of their messages in the outbox, in order. What `once` knows to be stored is left as it is.
         """
-        with self._writing() as connection:
+        with self._writing(lasting=any(entry.changed or entry.messages for entry in entries)) as connection:
             if once and (known := once.stored(connection)) is not None:
                 return known
             ids = [id_ for entry in entries for id_ in _record(connection, entry)]
@@ -119,10 +119,14 @@ class History:
         prune(self._writing, self._numbers, now)
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        """A transaction that has the store to itself from its first statement on; readers go on reading."""
+    def _writing(self, *, lasting: bool = False) -> Iterator[sa.Connection]:
+        """A transaction that has the store to itself from its first statement on; readers go on reading.
+
+        `lasting`: it is on the disk when it ends, so that no power cut undoes it. Others are soon.
+        """
         with self._engine.begin() as connection:
             if self._engine.dialect.name == "sqlite":
+                connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITERS)))

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 from monitor.history import Message
 
 Fate = Literal["waiting", "delivered", "dead"]
+Place = tuple[str, str]
+"""A notifier and the key of a conversation."""
 
 
 class Progress(NamedTuple):
@@ -40,6 +42,10 @@ class Letter:
     @classmethod
     def new(cls, message: Message, at: float, *, released: bool) -> Letter:
         return cls(message, created_at=at, due_at=at, released=released)
+
+    @property
+    def place(self) -> Place:
+        return self.message.notifier, self.message.dedup_key
 
     @property
     def progress(self) -> Progress:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -20,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from monitor.metrics import AgentMetrics
 from monitor.notify import Notifier
 from monitor.notify.delivery import DeliveryError
-from monitor.notify.letters import Letter, Letters, Progress
+from monitor.notify.letters import Letter, Letters, Place, Progress
 from monitor.notify.reached import Reached
 from monitor.notify.receivers import reaches_people
 from monitor.storecalls import cause
@@ -66,6 +67,9 @@ class Outbox:
         self._busy: set[str] = set()
         self._unwritten: dict[int, Letter] = {}
         """Further than their rows say, by id."""
+        self._ended: dict[Place, float] = {}
+        """When the last message about an alert ended for a receiver, until its row says so: the next one
+        waits for that. Else an agent that is killed could send "firing" again after "resolved"."""
         self._finishing = False
         self.reached = Reached()
         self.looked_at = clock()
@@ -127,10 +131,15 @@ class Outbox:
         self.looked_at = now = self._clock()
         self._metrics.outbox_waiting.set(len(self._letters))
         for notifier in [] if self._finishing else self.waited_for() - self._busy:
-            due = (each for each in self._letters.first(notifier) if _due(each, now))
+            due = (each for each in self._letters.first(notifier) if self._due(each, now))
             if batch := list(itertools.islice(due, AT_ONCE)):
                 self._busy.add(notifier)
                 sending.create_task(self._send_batch(notifier, batch), name=f"batch for {notifier}")
+
+    def _due(self, letter: Letter, now: float) -> bool:
+        """The store has PATIENCE to take the message, and as much to hear that the one before it is out."""
+        stored = letter.released or now - letter.created_at >= PATIENCE
+        return letter.due_at <= now and stored and now - self._ended.get(letter.place, -math.inf) >= PATIENCE
 
     async def _send_batch(self, notifier: str, batch: list[Letter]) -> None:
         try:
@@ -191,6 +200,8 @@ class Outbox:
         self._metrics.notifications.labels(letter.message.notifier, outcome).inc()
         if letter.id is not None:
             self._write(letter)
+            if letter.state != "waiting":
+                self._ended[letter.place] = self._clock()
 
     def _write(self, letter: Letter) -> None:
         assert letter.id is not None  # noqa: S101 (only those with rows come here)
@@ -222,13 +233,13 @@ class Outbox:
             await self._settle([(id_, letter.progress) for id_, letter in moved.items()])
         except SQLAlchemyError as error:
             self._unwritten = {**moved, **self._unwritten}
+            self._ended.clear()
             log.error("outbox: %d rows can't be written: %s", len(self._unwritten), cause(error))  # noqa: TRY400 (it says it all)
             return False
+        for letter in moved.values():
+            self._ended.pop(letter.place, None)
+        self.wake()
         return True
-
-
-def _due(letter: Letter, now: float) -> bool:
-    return letter.due_at <= now and (letter.released or now - letter.created_at >= PATIENCE)
 
 
 async def _set_or_later(event: asyncio.Event, seconds: float) -> None:

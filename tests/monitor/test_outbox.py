@@ -310,6 +310,42 @@ async def test_killed_between_delivery_and_the_note_of_it(office: PostOffice, re
     assert office.states == [("firing", "delivered", 1, "")]
 
 
+async def test_killed_between_two_messages_about_an_alert_only_the_last_is_repeated(
+    office: PostOffice, receiver: Receiver
+) -> None:
+    """To some receivers a "firing" after its "resolved" is a new incident, whatever its key."""
+    office.put("firing", "resolved")
+    office.outbox._settle = never
+    async with asyncio.TaskGroup() as tasks:
+        sending = tasks.create_task(office.outbox.send_due())
+        await eventually(lambda: receiver.posts)
+        office.outbox._look(tasks)
+        sending.cancel()
+    assert receiver.bodies == ["firing"]
+    await office.reopened().send_due()
+    assert receiver.bodies == ["firing", "firing"]
+
+
+async def test_a_store_that_is_silent_holds_up_the_next_message_for_two_seconds(
+    office: PostOffice, receiver: Receiver
+) -> None:
+    office.put("firing", "resolved")
+    office.outbox._settle = never
+    async with asyncio.TaskGroup() as tasks:
+        silent = tasks.create_task(office.outbox.send_due())
+        await eventually(lambda: receiver.posts)
+        await eventually(lambda: not office.outbox._busy)
+        office.now += sending.PATIENCE
+        office.outbox._look(tasks)
+        await eventually(lambda: len(receiver.posts) == 2)
+        silent.cancel()
+    assert receiver.bodies == ["firing", "resolved"]
+
+
+async def never(*_: object) -> None:
+    await asyncio.Event().wait()
+
+
 async def test_a_store_that_cannot_be_written_holds_nothing_back_and_repeats_nothing(
     office: PostOffice, receiver: Receiver
 ) -> None:

@@ -18,6 +18,7 @@ from monitor.history import Entry, History, Message
 from monitor.metrics import AgentMetrics
 from monitor.notify.journal import unsent
 from monitor.notify.letters import Letter, Progress
+from tests.monitor.history.making import probe
 from tests.monitor.making import FIRING, recorder_of
 from tests.servers import eventually
 
@@ -228,6 +229,38 @@ async def test_the_backlog_is_bounded_and_what_told_somebody_goes_last(
     assert len(kept.recorder) == 10
     assert await kept.recorder.flush()
     assert kept.told == ["body 0", "body 10", "body 20"]
+
+
+async def test_the_backlog_is_bounded_in_bytes_and_probe_results_go_first(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "BACKLOG_BYTES", 40_000)
+    with kept.locked():
+        assert await kept.recorder.flush()
+        for at in range(200):
+            told = replace(cycle(at, tells=at % 10 == 0), probes=(probe(at, detail="x" * 500),))
+            kept.recorder.add(told)
+        assert 20 < len(kept.recorder) < 60
+    await kept.recorder.flush_all()
+    assert kept.told == [f"body {at}" for at in range(0, 200, 10)]
+    found = [at for _, _, at, _ in kept.store.successes(0)]
+    assert found == sorted(found)
+    assert found[-1] == 199, "of probe results the newest stay"
+    kept.recorder.add(cycle(200.0))
+    assert kept.recorder._bytes < 1000, "what is stored takes no memory any more"
+
+
+async def test_results_beside_a_transition_go_before_the_transition(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "BACKLOG_BYTES", 30_000)
+    for at in range(10):
+        probes = tuple(probe(at + each / 10, detail="x" * 500) for each in range(5))
+        kept.recorder.add(replace(cycle(at, tells=True), probes=probes))
+    await kept.recorder.flush_all()
+    assert kept.told == [f"body {at}" for at in range(10)]
+    assert {int(at) for _, _, at, _ in kept.store.successes(0)} == set(range(4, 10))
+    assert kept.metric("monitor_store_dropped_total") == 4
 
 
 async def test_when_all_of_it_told_somebody_the_oldest_goes_and_its_message_is_sent(

@@ -142,3 +142,17 @@ def test_a_locked_postgresql_table_is_an_error_in_time(
     store.record([entry()])
     assert rows(store, history.probe_results) == 1
     store.close()
+
+
+def test_what_alerts_did_is_on_the_disk_before_anybody_hears_of_it(tmp_path: Path) -> None:
+    """SQLite in WAL mode leaves that to the operating system, unless it is asked."""
+    made, asked = History(f"sqlite:///{tmp_path / 'history.db'}"), list[str]()
+    made.create()
+    sa.event.listen(
+        made.engine, "before_cursor_execute", lambda *said: asked.append(said[2].replace("PRAGMA ", ""))
+    )
+    for each in (entry(1.0), entry(2.0, messages=(message(),)), entry(3.0)):
+        made.record([each])
+    made.close()
+    said = [each for each in asked if each.startswith("synchronous")]
+    assert said == ["synchronous=NORMAL", "synchronous=FULL", "synchronous=NORMAL"]
