@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from monitor.alerting import NO_DATA, Alert, State
+from monitor.alerting import NO_DATA, NO_LONGER_WATCHED, Alert, State
 from monitor.conversations import Kind
 from monitor.links import PROBES, Links, panel_link
 from monitor.notify.facts import Facts
@@ -184,6 +184,8 @@ def summary(alert: Alert, kind: Kind | None = None, facts: Facts | None = None) 
 def _state_of_it(alert: Alert, kind: Kind | None, facts: Facts | None) -> str:
     limit = f"(alert when {alert.threshold})"
     if kind is Kind.RESOLVED or (kind is None and alert.state is State.RESOLVED):
+        if alert.reason == NO_LONGER_WATCHED:
+            return f"no longer watched; last seen at {alert.value}"
         return f"good again after {format_duration(_ended(alert) - alert.since)} ({alert.value})"
     lasted = format_duration(float(round((facts.at if facts else alert.last_broken) - alert.since)))
     match kind:
