@@ -28,7 +28,7 @@ from monitor.history import History
 from monitor.loading import files_of
 from monitor.metrics import AgentMetrics
 from monitor.notify.facts import FactBook, Facts
-from monitor.notify.journal import reached, settle, unsent
+from monitor.notify.journal import missed, reached, settle, unsent
 from monitor.notify.outbox import Outbox
 from monitor.notify.receivers import Receivers
 from monitor.notify.resend import Resend, Resends
@@ -146,6 +146,7 @@ class Agent:
         self._history.create()
         self._outbox.post(unsent(self._history.engine))
         self._outbox.heard(reached(self._history.engine))
+        self._outbox.missed.restore(missed(self._history.engine))
         known = {(target.name, check.name) for target in self._config.targets for check in target.checks}
         names = {NO_DATA, *(objective.name for objective in self.cycle.objectives)}
         since = self._clock() - self._memory.longest

@@ -84,6 +84,17 @@ def reached(engine: sa.Engine) -> list[tuple[str, str, float]]:
         return [(row.notifier, row.dedup_key, row.ended_at) for row in connection.execute(query)]
 
 
+def missed(engine: sa.Engine, limit: int = MOST_UNSENT) -> list[tuple[str, str]]:
+    """(receiver, dedup key) of what was given up, and nothing else of the same delivered; the newest last."""
+    told = outbox.alias("told")
+    same = (told.c.notifier == outbox.c.notifier, told.c.dedup_key == outbox.c.dedup_key)
+    heard = sa.select(told.c.id).where(*same, told.c.state == "delivered").exists()
+    query = sa.select(outbox.c.notifier, outbox.c.dedup_key).where(outbox.c.state == "dead", ~heard)
+    with engine.connect() as connection:
+        rows = connection.execute(query.order_by(outbox.c.id.desc()).limit(limit)).all()
+    return [(row.notifier, row.dedup_key) for row in reversed(rows)]
+
+
 def settle(engine: sa.Engine, moved: Sequence[tuple[int, Progress]]) -> None:
     """Writes down how far these have come, all or none of them."""
     with engine.begin() as connection:

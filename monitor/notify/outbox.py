@@ -22,6 +22,7 @@ from monitor.metrics import AgentMetrics
 from monitor.notify import Notifier
 from monitor.notify.delivery import DeliveryError
 from monitor.notify.letters import Letter, Letters, Place, Progress
+from monitor.notify.missed import Missed
 from monitor.notify.reached import Reached
 from monitor.notify.receivers import reaches_people
 from monitor.storecalls import cause
@@ -72,6 +73,7 @@ class Outbox:
         waits for that. Else an agent that is killed could send "firing" again after "resolved"."""
         self._finishing = False
         self.reached = Reached()
+        self.missed = Missed()
         self.looked_at = clock()
 
     def heard(self, messages: Iterable[tuple[str, str, float]]) -> None:
@@ -151,6 +153,9 @@ class Outbox:
 
     async def _send(self, letter: Letter) -> None:
         to, key = letter.message.notifier, letter.message.dedup_key
+        if self.missed.needless(letter.message):
+            self._end(letter, f"{to} never heard how it began")
+            return
         try:
             async with asyncio.timeout(SEND_DEADLINE):
                 await self._notifier(to).send(letter.message.body, key)
@@ -166,6 +171,7 @@ class Outbox:
             letter.delivered(self._clock())
             self._letters.remove(letter)
             self._count(letter, "delivered")
+            self.missed.delivered(letter.message)
             self._got_through(to, key, self._clock())
 
     def _got_through(self, receiver: str, key: str, at: float) -> None:
@@ -193,6 +199,7 @@ class Outbox:
     def _end(self, letter: Letter, why: str) -> None:
         log.error("%s: message %s given up: %s", letter.message.notifier, letter.message.dedup_key, why)
         letter.given_up(self._clock(), why)
+        self.missed.given_up(letter.message)
         self._letters.remove(letter)
         self._count(letter, "given_up")
 

@@ -99,6 +99,35 @@ STORIES = (
         lasts=75 * M,
         intervals=(60.0,),
     ),
+    Story(
+        "A pager that is away for more than a day hears of no end of which it never heard the beginning",
+        [receiver_down("pager", 0, 24 * H + 15 * M), refuses(5 * M, 20 * M), agent_killed(24 * H + 10 * M)],
+        unsent(9 * M, 10 * M, 25 * H, 30 * M)[:1],
+        lasts=25 * H,
+        intervals=(300.0,),
+        tick_every=60.0,
+        nightly=True,
+        given_up=frozenset({"pager"}),
+    ),
+    Story(
+        "A key is refused until somebody puts it right: the end of what was given up is not told",
+        [receiver_down("pager", 0, 15 * M, 401), refuses(10 * M, 20 * M), refuses(90 * M, 100 * M)],
+        [
+            *unsent(10 * M, 90, 90 * M, 3 * M),
+            page(90 * M),
+            resolved(100 * M),
+        ],
+        lasts=105 * M,
+        intervals=(60.0,),
+        given_up=frozenset({"pager"}),
+    ),
+    Story(
+        "The same, and the agent is killed between: it still knows who never heard",
+        [receiver_down("pager", 0, 15 * M, 401), refuses(10 * M, 20 * M), agent_killed(17 * M)],
+        unsent(10 * M, 90, 0, 0)[:1],
+        lasts=25 * M,
+        given_up=frozenset({"pager"}),
+    ),
 )
 
 
