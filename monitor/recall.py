@@ -19,8 +19,7 @@ def recall(cycle: Cycle, outcomes: Iterable[Outcomes]) -> None:
         if past.times and (past.target, past.check) in known:
             place = labels(target=past.target, check=past.check)
             cycle.memory.of(past.target).restore("probe_success", place, past.times, past.values)
-            if past.check not in cycle.conditions[past.target].streaks:
-                _follow(cycle, past)
+            _follow(cycle, past)
 
 
 def _follow(cycle: Cycle, past: Outcomes) -> None:

@@ -82,7 +82,7 @@ STORIES = (
         [refuses(5 * M, 5 * M + 2.9), refuses(5 * M + 30, 5 * M + 32.9)],
         [],
         lasts=12 * M,
-        intervals=(5.0, 30.0),
+        intervals=(30.0, 5.0),
         phases=(0.0, 0.3, 0.97),
     ),
     Story(
@@ -101,18 +101,18 @@ STORIES = (
     ),
     Story(
         "A dead API that answers one probe and dies again is one page",
-        [refuses(10 * M, 15 * M), refuses(15 * M + 1, 20 * M)],
+        [refuses(10 * M, 15 * M + 17), refuses(15 * M + 19, 20 * M)],
         [page(10 * M), resolved(20 * M)],
         lasts=25 * M,
-        intervals=(5.0, 30.0),
-        phases=(0.0, 0.4, 0.8),
+        intervals=(30.0, 5.0),
+        phases=(0.0,),
     ),
     Story(
         "First refused, then hanging, then 503: one outage, one page",
         [refuses(10 * M, 12 * M), hangs(12 * M, 14 * M), answers(503, 14 * M, 16 * M)],
         [page(10 * M), resolved(16 * M, 45)],
         lasts=20 * M,
-        intervals=(5.0, 30.0),
+        intervals=(30.0, 5.0),
     ),
     Story(
         "A health check that says 500 while all else is well is an outage",
@@ -125,6 +125,7 @@ STORIES = (
         "Two outages an hour and more apart are two pages, each with its own end",
         [refuses(10 * M, 15 * M), refuses(80 * M, 85 * M)],
         [page(10 * M), resolved(15 * M), page(80 * M), resolved(85 * M)],
+        nightly=True,
         lasts=90 * M,
         intervals=(60.0,),
     ),
@@ -133,7 +134,7 @@ STORIES = (
         [refuses(0, 10 * M)],
         [page(0), resolved(10 * M)],
         lasts=15 * M,
-        intervals=(5.0, 30.0),
+        intervals=(30.0, 5.0),
     ),
 )
 

@@ -67,6 +67,7 @@ STORIES = (
         "A slow parent that is well holds back its child's page by its interval, and no longer",
         [refuses(10 * M, 15 * M, "api")],
         [page(10 * M, soon(5) + 60 + TIMEOUT), resolved(15 * M)],
+        nightly=True,
         lasts=20 * M,
         targets=FAMILY,
         own_intervals={"db": 60.0, "api": 5.0},

@@ -13,7 +13,7 @@ def up_and_down(begin: float, down: float, up: float, times: int) -> list[tuple[
     return [(begin + n * (down + up), begin + n * (down + up) + down) for n in range(times)]
 
 
-def flaps(down: float, up: float, times: int, interval: float) -> Story:
+def flaps(down: float, up: float, times: int, interval: float, *, nightly: bool = False) -> Story:
     spans = up_and_down(10 * M, down, up, times)
     (first, end), (second, end2), (third, _) = spans[:3]
     last = spans[-1][1]
@@ -32,13 +32,14 @@ def flaps(down: float, up: float, times: int, interval: float) -> Story:
         lasts=last + 25 * M,
         intervals=(interval,),
         tick_every=2.0,
+        nightly=nightly,
     )
 
 
 STORIES = (
-    flaps(20, 20, 10, 5.0),
+    flaps(20, 20, 10, 5.0, nightly=True),
     flaps(60, 60, 10, 30.0),
-    flaps(60, 120, 6, 30.0),
+    flaps(60, 120, 6, 30.0, nightly=True),
     flaps(4 * M, 6 * M, 5, 30.0),
     flaps(90, 90, 8, 60.0),
     Story(
@@ -79,11 +80,25 @@ STORIES = (
         "The pool is full, then wavers about the limit, then empties: one alert",
         [
             level("pool", 10 * M, 0.9 * POOL),
-            *(level("pool", (17 + n) * M, (0.82 if n % 2 else 0.78) * POOL) for n in range(15)),
+            level("pool", 17 * M, 0.78 * POOL),
+            level("pool", 21 * M, 0.82 * POOL),
+            level("pool", 28 * M, 0.78 * POOL),
             level("pool", 32 * M, 0.5 * POOL),
         ],
         [page(15 * M, 90, name="pool-usage"), resolved(32 * M, 3 * M, name="pool-usage")],
-        lasts=40 * M,
+        lasts=36 * M,
+        metrics=True,
+    ),
+    Story(
+        "The pool is free for a moment and full again: that was not the end",
+        [
+            level("pool", 5 * M, 0.95 * POOL),
+            level("pool", 15 * M, 0.2 * POOL),
+            level("pool", 16.5 * M, 0.95 * POOL),
+            level("pool", 19 * M, 0.2 * POOL),
+        ],
+        [page(10 * M, 60, name="pool-usage"), resolved(19 * M, 3 * M, name="pool-usage")],
+        lasts=24 * M,
         metrics=True,
     ),
 )

@@ -80,7 +80,7 @@ STORIES = (
         [throttles(10 * M, 13 * M)],
         [],
         lasts=20 * M,
-        intervals=(5.0, 30.0),
+        intervals=(30.0, 5.0),
     ),
     Story(
         "A 429 for a quarter of an hour: nobody knows, which is said once",

@@ -69,6 +69,7 @@ STORIES = (
             traffic(25 * M, H, 5),
         ],
         [],
+        nightly=True,
         lasts=40 * M,
         metrics=True,
     ),

@@ -34,6 +34,7 @@ STORIES = (
         "The pager is away during the whole outage: it hears of it, and that it is over, in that order",
         [receiver_down("pager", 9 * M, 40 * M), refuses(10 * M, 20 * M)],
         [page(40 * M, 8 * M), resolved(40 * M, 9 * M), *unsent(15 * M, 3 * M, 40 * M, 9 * M)],
+        nightly=True,
         lasts=55 * M,
     ),
     Story(

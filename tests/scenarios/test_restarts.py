@@ -107,7 +107,7 @@ SILENCED = Story(
 UNHEARD = Story(
     "what the pager could not hear it hears later",
     [OUTAGE, receiver_down("pager", 9 * M, 15 * M)],
-    [page(15 * M, 6 * M), resolved(20 * M, 2 * M)],
+    [page(15 * M, 6 * M), resolved(20 * M, 2 * M), *maybe(*unsent(15 * M, 60, 15 * M, 6 * M))],
     lasts=28 * M,
 )
 BLIND = Story(
@@ -165,17 +165,7 @@ STORIES = (
     *interrupted("during the silence", SILENCED, 12 * M),
     *interrupted("just when the silence ends", SILENCED, 18 * M - 1),
     *interrupted("with a page that waits", UNHEARD, 12 * M),
-    *interrupted(
-        "with a page that waits, again and again",
-        replace(
-            UNHEARD,
-            wanted=[page(15 * M, 6 * M), resolved(20 * M, 2 * M), *maybe(*unsent(15 * M, 60, 15 * M, 6 * M))],
-        ),
-        11 * M,
-        12 * M,
-        13 * M,
-        14 * M,
-    ),
+    *interrupted("with a page that waits, again and again", UNHEARD, 11 * M, 12 * M, 13 * M, 14 * M),
     *interrupted("while nobody knows", BLIND, 15 * M),
     *interrupted("while it explains", EXPLAINED, 15 * M),
     *interrupted(

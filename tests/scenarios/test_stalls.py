@@ -35,7 +35,7 @@ STORIES = (
         [blocked(at * M, 30) for at in (3, 5, 7, 9)],
         [],
         lasts=15 * M,
-        intervals=(5.0, 30.0),
+        intervals=(30.0, 5.0),
         phases=(0.0, 0.3),
     ),
     Story(
@@ -71,6 +71,7 @@ STORIES = (
         "The clock is set forward by an hour during an outage: its page stays one, and its end is told",
         [refuses(10 * M, 20 * M), clock_set(15 * M, H)],
         [page(10 * M), resolved(20 * M, 2 * M)],
+        nightly=True,
         lasts=30 * M,
         intervals=(30.0, 5.0),
     ),
@@ -141,7 +142,7 @@ STORIES = (
         [*(suspended(at * 10 * M + 60, 540) for at in range(1, 5)), refuses(50 * M, 60 * M)],
         [page(50 * M, LOOKS), resolved(60 * M)],
         lasts=65 * M,
-        intervals=(5.0, 30.0),
+        intervals=(30.0, 5.0),
     ),
     Story(
         "The clock is set back while the target asked to be left alone: it is left alone no longer for that",

@@ -24,6 +24,7 @@ STORIES = (
         "The store is locked over a whole outage: page and end come from memory",
         [store_locked(9 * M, 30 * M), refuses(10 * M, 20 * M)],
         [page(10 * M, 40), resolved(20 * M, 40), *refusing(9 * M, 30 * M)],
+        nightly=True,
         lasts=35 * M,
     ),
     Story(
