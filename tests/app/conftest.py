@@ -14,8 +14,10 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from app import security
 from app.main import create_app
 from app.settings import Settings
+from tests.app import quick_hashing
 from tests.conftest import StartProcess
 from tests.servers import Process, free_port, wait_until
 
@@ -29,6 +31,13 @@ BALANCED = b"Account,Debit,Credit\n1000 Cash,100.00,\n4000 Sales,,100.00\n"
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for field in (*Settings.model_fields, "web_concurrency", "prometheus_multiproc_dir"):
         monkeypatch.delenv(field.upper(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _quick_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the tests' own process; servers of their own have the real price unless told otherwise."""
+    monkeypatch.setattr(security, "_hasher", quick_hashing.HASHER)
+    monkeypatch.setattr(security, "_NOBODYS_HASH", quick_hashing.NOBODYS)
 
 
 @pytest.fixture

@@ -62,32 +62,32 @@ def test_init_db_twice_keeps_what_is_there(url: str) -> None:
     engine.dispose()
 
 
+TOGETHER = """
+import os, sys
+from app.database import init_db, make_engine
+from app.settings import Settings
+start, go = os.pipe()
+workers = []
+for _ in range(4):
+    if not (worker := os.fork()):
+        os.close(go)
+        os.read(start, 1)  # until the last one who could write is gone
+        init_db(make_engine(Settings.load()))
+        os._exit(0)
+    workers.append(worker)
+os.close(go)
+sys.exit(max(os.waitpid(worker, 0)[1] for worker in workers) > 0)
+"""
+
+
 @both
 def test_workers_that_start_together_make_the_tables_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
-    script = (
-        "import sys; from app.database import *; from app.settings import Settings\n"
-        "engine = make_engine(Settings.load()); sys.stdin.readline(); init_db(engine)"
-    )
-    workers = [
-        subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(4)
-    ]
-    errors = [worker.communicate(b"\n", timeout=60)[1] for worker in _all_at_once(workers)]
-    assert errors == [b""] * 4
+    ran = subprocess.run([sys.executable, "-c", TOGETHER], capture_output=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stderr) == (0, b"")
     engine = make_engine(Settings.load())
     assert sorted(inspect(engine).get_table_names()) == TABLES
     engine.dispose()
-
-
-def _all_at_once(workers: list[subprocess.Popen[bytes]]) -> Iterator[subprocess.Popen[bytes]]:
-    time.sleep(1.5)  # let all of them import first, so that the line reaches them together
-    for worker in workers:
-        assert worker.stdin
-        with contextlib.suppress(BrokenPipeError):
-            worker.stdin.write(b"\n")
-            worker.stdin.flush()
-    yield from workers
 
 
 def test_sqlite_keeps_a_write_ahead_log_and_foreign_keys(sqlite_url: str) -> None:
