@@ -38,7 +38,7 @@ def crowd(name: str, lasts: float, interval: float, *, pages: bool) -> Story:
         lasts=5 * interval + 2 * lasts,
         intervals=(interval,),
         targets=dict.fromkeys(CROWD, ()),
-        nightly=interval == 60 or lasts in (0.5, 1.4),
+        nightly=interval == 60 or lasts in (0.5, 1.4) or (pages and interval == 30),
     )
 
 

@@ -58,6 +58,7 @@ STORIES = (
             page(72 * M, 30 * M, name="availability-burn-1h"),
             resolved(130 * M, 10 * M, name="availability-burn-1h"),
         ],
+        nightly=True,
         lasts=160 * M,
     ),
     Story(

@@ -35,6 +35,19 @@ from tests.scenarios.stories import (
 )
 from tests.scenarios.worlds import POOL
 
+SELDOM = (
+    "before anything is wrong",
+    "three times while it fires",
+    "when two answers were good again",
+    "a minute after it was resolved",
+    "while the pool is full",
+    "between two flaps",
+    "after the last flap",
+    "just when the silence ends",
+    "with a page that waits, again and again",
+    "just before it explains",
+)
+"""Moments much like others: nightly."""
 OUTAGE = refuses(10 * M, 20 * M)
 REMINDING = receiver("pager", "page", remind_every=5 * M, escalate_after=12 * M, escalate_to="boss")
 BOSS = receiver("boss", "info")
@@ -47,7 +60,7 @@ def interrupted(name: str, story: Story, *moments: float, gap: float = 2.0) -> l
             story,
             name=f"{how} {name}: {story.name}",
             history=[*story.history, *(act(at, gap) for at in moments)],
-            nightly=act is agent_restarts,
+            nightly=act is agent_restarts or name in SELDOM,
         )
         for how, act in (("Stopped", agent_restarts), ("Killed", agent_killed))
     ]
