@@ -17,8 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from exporters.http import Prober
 from exporters.process import watch_process
-from monitor import deploys
-from monitor.alerting import NO_DATA, Alert, Alerting
+from monitor.alerting import Alert, Alerting
 from monitor.config import Config
 from monitor.cycle import Condition, Cycle
 from monitor.dispatch import Dispatch
@@ -28,14 +27,13 @@ from monitor.history import History
 from monitor.loading import files_of
 from monitor.metrics import AgentMetrics
 from monitor.notify.facts import FactBook, Facts
-from monitor.notify.journal import missed, reached, settle, unsent
+from monitor.notify.journal import settle
 from monitor.notify.outbox import Outbox
 from monitor.notify.receivers import Receivers
 from monitor.notify.resend import Resend, Resends
 from monitor.objectives import Objectives
 from monitor.quiet import Quiet
 from monitor.quietstore import QuietStore
-from monitor.recall import recall
 from monitor.recall import retention as retention
 from monitor.recorder import Recorder
 from monitor.reload import Parts, Reload
@@ -43,6 +41,7 @@ from monitor.schedule import Schedule
 from monitor.selfwatch import SelfWatch
 from monitor.series import Memory
 from monitor.storecalls import StoreCalls
+from monitor.takeup import TakeUp
 from monitor.web import Page, serve
 from monitor.web.past import Past
 from monitor.working import Working
@@ -139,27 +138,12 @@ class Agent:
             await self._stop([stopped, *tasks])
 
     def restore(self) -> None:
-        """What fired still fires, failures in a row are still counted, a month's availability is known.
+        """Takes up what an earlier process left, later if the store is away now.
 
-        Raises SQLAlchemyError when the store can't be opened.
+        Blocks. Raises SQLAlchemyError for a store that it will never read.
         """
-        self._history.create()
-        self._outbox.post(unsent(self._history.engine))
-        self._outbox.heard(reached(self._history.engine))
-        self._outbox.missed.restore(missed(self._history.engine))
-        known = {(target.name, check.name) for target in self._config.targets for check in target.checks}
-        names = {NO_DATA, *(objective.name for objective in self.cycle.objectives)}
-        since = self._clock() - self._memory.longest
-        self.cycle.alerting.restore(
-            alert
-            for alert in (*self._history.resolved_alerts(since), *self._history.standing_alerts())
-            if (alert.key.name in names and (alert.key.target, alert.key.check) in known)
-            or self._own.knows(alert.key)
-        )
-        self.quiet.refresh(self._clock())
-        self.cycle.dispatch.restore(self._history.conversations(), self._standing(), self._clock())
-        self.cycle.facts.deploys.restore(deploys.stored(self._history.engine), self._clock())
-        recall(self.cycle, self._history.outcomes(since, self._clock()))
+        parts = (self._history, self.cycle, self._recorder, self._outbox, self._own, self.quiet)
+        TakeUp(*parts).begin(self._calls)
 
     def _made_resends(self) -> list[Resend]:
         heard, objectives = self.cycle.dispatch.fires_at, self.cycle.objectives
@@ -173,9 +157,6 @@ class Agent:
 
     def _notes(self) -> Iterable[str]:
         return filter(None, [*self.reload.notes(), self._recorder.note(self._clock())])
-
-    def _standing(self) -> list[Alert]:
-        return list(self.cycle.alerting.alerts.values())
 
     async def _forget(self) -> None:
         while True:

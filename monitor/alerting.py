@@ -87,12 +87,21 @@ class Alerting:
         self.restore(alerts)
 
     def restore(self, alerts: Iterable[Alert]) -> None:
-        """Takes up where an earlier process stopped: what stood stands, what was resolved still holds off."""
+        """Takes up where an earlier process stopped: what stood stands, what was resolved still holds off.
+
+        Of a target that has been judged here already, only what fires is news; what fires here, too, does so
+        for longer.
+        """
+        judged = frozenset(self._standing)
         for alert in alerts:
-            if alert.resolved_at is None:
-                self._standing.setdefault(alert.key.target, {})[alert.key] = alert
-            else:
-                self._ended[alert.key] = alert.resolved_at
+            key = alert.key
+            if alert.resolved_at is not None:
+                self._ended[key] = max(alert.resolved_at, self._ended.get(key, alert.resolved_at))
+            elif key.target not in judged or alert.state is State.FIRING:
+                standing = self._standing.setdefault(key.target, {})
+                here = standing.get(key)
+                fires = here is not None and here.state is State.FIRING
+                standing[key] = replace(here, since=min(here.since, alert.since)) if here and fires else alert
 
     def of(self, target: str) -> list[Alert]:
         """Those of one target that are pending or firing."""

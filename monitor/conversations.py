@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -58,11 +58,42 @@ class Conversation:
     """Why nobody is told now, as a sentence."""
     explained_by: str = ""
     """The target whose fault it seems to be."""
+    other_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of receivers that were told by an agent that could not read what had been told before: the keys by
+    which they know of it."""
     ended_at: float | None = None
 
     @property
     def open(self) -> bool:
         return self.ended_at is None
+
+    def keys_of(self, receiver: str) -> tuple[str, ...]:
+        """By which it knows of the alert, the first that it was told first."""
+        return self.other_keys.get(receiver, (self.dedup_key,))
+
+
+def joined(stored: Conversation, here: Conversation) -> Conversation:
+    """What was said before the agent began without its store, and what was said since about the same alert.
+
+    One that goes on in both is one from now on, and ends for everybody under each key that they were told.
+    """
+    firings = tuple(sorted({*stored.firings, *here.firings}))
+    if not stored.open:
+        return replace(here, firings=firings)
+    if not here.open:
+        return replace(stored, firings=firings)
+    known = {
+        who: (*(stored.keys_of(who) if who in stored.told else ()), *here.keys_of(who)) for who in here.told
+    }
+    return replace(
+        stored,
+        alert=here.alert,
+        told={**here.told, **stored.told},
+        last_said={**stored.last_said, **here.last_said},
+        escalated={**here.escalated, **stored.escalated},
+        firings=firings,
+        other_keys={**stored.other_keys, **known},
+    )
 
 
 class Notice(NamedTuple):
@@ -93,4 +124,5 @@ def from_json(text: str) -> Conversation:
     fields["alert"] = Alert(**{**alert, "key": Key(*alert["key"]), "state": State(alert["state"])})
     fields["acknowledged"] = Acknowledged(*acknowledged) if acknowledged else None
     fields["firings"] = tuple(fields["firings"])
+    fields["other_keys"] = {who: tuple(keys) for who, keys in fields.get("other_keys", {}).items()}
     return Conversation(**fields)

@@ -47,8 +47,9 @@ class Deploys:
         self._running: dict[str, _Running] = {}
 
     def restore(self, known: Iterable[Deploy], now: float) -> None:
-        """From the oldest to the newest."""
-        for deploy in known:
+        """From the oldest to the newest; of targets that have been looked at here, what was seen holds."""
+        seen = frozenset(self._running)
+        for deploy in (each for each in known if each.target not in seen):
             build = Build(deploy.version, deploy.commit, deploy.branch)
             self._running[deploy.target] = _Running(deploy, {build: now})
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from monitor.alerting import OWN, Alert, Key, State, no_longer_watched
 from monitor.config import Config
-from monitor.conversations import Conversation, Decision, Notice
+from monitor.conversations import Conversation, Decision, Notice, joined
 from monitor.dependencies import Dependencies
 from monitor.notify.message import dedup_key
 from monitor.objectives import Objective
@@ -64,13 +64,20 @@ class Dispatch:
             if (found := self._open(target, key)) and receiver in found.told
         ]
 
-    def restore(self, conversations: Iterable[Conversation], standing: Iterable[Alert], now: float) -> None:
+    def restore(
+        self, conversations: Iterable[Conversation], standing: Iterable[Alert], now: float
+    ) -> list[Conversation]:
         """Takes up where an earlier process stopped, or an earlier configuration.
 
         An alert that fires without a conversation is from before there were any: its route has been told.
+        Those that had begun here before their past was known; they go on as one.
         """
+        joint: list[Conversation] = []
         for conversation in conversations:
-            self._kept[conversation.key.target][conversation.key] = conversation
+            kept = self._kept[conversation.key.target]
+            if here := kept.get(conversation.key):
+                joint.append(joined(conversation, here))
+            kept[conversation.key] = joint[-1] if here else conversation
         by_target: dict[str, list[Alert]] = defaultdict(list)
         for alert in standing:
             by_target[alert.key.target].append(alert)
@@ -83,6 +90,7 @@ class Dispatch:
         for conversation in self.conversations.values():
             if conversation.open and conversation.explained_by:
                 self._dependencies.assume_healed(conversation.explained_by, now)
+        return joint
 
     def decide(
         self,

@@ -19,7 +19,8 @@ def recall(cycle: Cycle, outcomes: Iterable[Outcomes]) -> None:
         if past.times and (past.target, past.check) in known:
             place = labels(target=past.target, check=past.check)
             cycle.memory.of(past.target).restore("probe_success", place, past.times, past.values)
-            _follow(cycle, past)
+            if past.check not in cycle.conditions[past.target].streaks:
+                _follow(cycle, past)
 
 
 def _follow(cycle: Cycle, past: Outcomes) -> None:

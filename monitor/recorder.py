@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -30,6 +30,9 @@ RETRY_AFTER = 1.0
 PRUNE_EVERY = 3600.0
 NOTED_AFTER = 10.0
 """Seconds for which the store may refuse before somebody should know."""
+
+
+Opening = Callable[[], Awaitable[None]]
 
 
 class Waiting(NamedTuple):
@@ -99,7 +102,14 @@ class Recorder:
         self._arrived = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._pruned_at = 0.0
+        self._opening: Opening | None = None
         self.trouble: Trouble | None = None
+
+    def begin_without(self, why: str, opening: Opening) -> None:
+        """The store can't be opened. `opening`, which raises SQLAlchemyError, is tried before anything is
+        stored: what is stored replaces what the store knew."""
+        self._opening = opening
+        self.trouble = Trouble(self._clock(), why)
 
     def note(self, now: float) -> str | None:
         """That the store refuses, as long as it does."""
@@ -188,6 +198,8 @@ class Recorder:
             return await self._store_oldest()
 
     async def _store_oldest(self) -> bool:
+        if self._opening and not await self._opened(self._opening):
+            return False
         if not self._at_store:
             self._take(min(self._most, len(self._waiting)))
         if not self._at_store:
@@ -208,6 +220,17 @@ class Recorder:
             log.exception("store: a cycle can't be written")
             return self._unacceptable(f"{type(error).__name__}: {error}")
         self._accepted()
+        return True
+
+    async def _opened(self, opening: Opening) -> bool:
+        try:
+            await opening()
+        except SQLAlchemyError as error:
+            return self._refused(cause(error))
+        except Exception as error:
+            log.exception("store: what it knows can't be taken up, by a fault of the agent's own")
+            return self._refused(f"{type(error).__name__}: {error}")
+        self._opening = None
         return True
 
     async def _store(self) -> None:

@@ -5,6 +5,7 @@ Only the series that an objective reads are kept, each for as long as the longes
 
 from __future__ import annotations
 
+import math
 import operator
 from array import array
 from bisect import bisect_left, bisect_right
@@ -93,9 +94,12 @@ class TargetSeries:
                 series.add(at, sample.value)
 
     def restore(self, name: str, labels: Labels, times: Sequence[float], values: Sequence[float]) -> None:
-        """One series' past."""
+        """One series' past, before what has been remembered of it here."""
         if (series := self._series(name, labels)) is not None:
+            newer = series.between(-math.inf, math.inf)
+            series.forget_after(-math.inf)
             series.extend(times, values)
+            series.extend(*newer)
 
     def _series(self, name: str, labels: Labels) -> Series | None:
         if (kept := self._by_name.get(name)) is None:

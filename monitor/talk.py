@@ -85,7 +85,13 @@ class Talk:
 
     @property
     def notices(self) -> list[Notice]:
-        return [self._notice(*each) for each in self.said if each[0] in self.rules.receivers]
+        """Of the end, one for each key by which the receiver knows of the alert."""
+        return [
+            Notice(receiver, kind, self.alert, self.conversation, key, note)
+            for receiver, kind, note in self.said
+            if receiver in self.rules.receivers
+            for key in self._keys(receiver, kind)
+        ]
 
     def go_on(self, explanation: Explanation | None) -> None:
         """`explanation`: what the alert's target depends on, if that is to blame."""
@@ -224,10 +230,12 @@ class Talk:
             if self.conversation.unanswered_since is None:
                 self._become(unanswered_since=self.now)
 
-    def _notice(self, receiver: str, kind: Kind, note: str) -> Notice:
+    def _keys(self, receiver: str, kind: Kind) -> tuple[str, ...]:
         """A relay knows each firing by its own key."""
-        key = dedup_key(self.alert) if self.rules.relays(receiver) else self.conversation.dedup_key
-        return Notice(receiver, kind, self.alert, self.conversation, key, note)
+        if self.rules.relays(receiver):
+            return (dedup_key(self.alert),)
+        keys = self.conversation.keys_of(receiver)
+        return keys if kind is Kind.RESOLVED else keys[:1]
 
     def _become(self, **changes: Any) -> None:
         self.conversation = replace(self.conversation, **changes)

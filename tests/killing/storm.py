@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import random
+import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -87,7 +89,7 @@ class Storm:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[list[asyncio.Task[None]]]:
         """Yields what happens to each target; each ends once it is well and that is known."""
-        async with await asyncio.start_server(self._serve, "127.0.0.1", self.port):
+        async with self.serving():
             tasks = [asyncio.create_task(self._happen(name)) for name in self.names]
             try:
                 yield tasks
@@ -95,6 +97,12 @@ class Storm:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Targets that are well unless they are in `broken`, and on-call."""
+        async with await asyncio.start_server(self._serve, "127.0.0.1", self.port):
+            yield
 
     async def _happen(self, name: str) -> None:
         await self._calm(0, self.first)
@@ -159,9 +167,9 @@ def written(folder: Path, database: str, storm: Storm) -> Path:
     objectives = folder / "objectives.yml"
     objectives.write_text(json.dumps({"version": 1, "objectives": [_DOWN]}))
     config = folder / "monitor.yml"
-    health = {"probe": "http", "path": "/", "timeout": "400ms"}
+    health = {"probe": "http", "path": "/", "timeout": "600ms"}
     settings = {
-        "listen": f"127.0.0.1:{free_port()}",
+        "listen": "127.0.0.1:0",
         "database": database,
         "objectives": str(objectives),
         "shorten_windows": SHORTENED,
@@ -169,7 +177,7 @@ def written(folder: Path, database: str, storm: Storm) -> Path:
             {
                 "name": name,
                 "url": f"http://127.0.0.1:{storm.port}",
-                "interval": "400ms",
+                "interval": "600ms",
                 "checks": {"health": {**health, "path": f"/{name}"}},
             }
             for name in storm.names
@@ -202,18 +210,22 @@ _DOWN = {
 class Nursery:
     """The agent: started, killed, started again."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
+        self._log = log
 
     async def start(self) -> None:
         await self._ask("start")
 
     async def kill(self) -> None:
         """AssertionError when it had ended by itself."""
-        assert await self._ask("kill") == -9, "the agent ended by itself; its log is above"
+        assert await self._ask("kill") == -9, f"it had ended by itself: {self._last_words()}"
 
     async def stop(self) -> None:
-        assert await self._ask("stop") == 0, "it did not end well"
+        assert await self._ask("stop") == 0, f"it did not end well: {self._last_words()}"
+
+    def _last_words(self) -> str:
+        return "\n".join(self._log.read_text().splitlines()[-20:])
 
     async def _ask(self, word: str) -> int:
         assert self._process.stdin is not None
@@ -235,7 +247,7 @@ async def nursery(config: Path, log: Path) -> AsyncIterator[Nursery]:
             start_new_session=True,
         )
     try:
-        yield Nursery(process)
+        yield Nursery(process, log)
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
