@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from array import array
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -30,7 +31,7 @@ from tests.killing.storm import Storm, written
 from tests.killing.test_storm import left, written_down
 from tests.monitor.dispatching import DOWN, World, receiver, world
 from tests.monitor.making import FIRING
-from tests.monitor.test_store_away import refusing
+from tests.monitor.test_store_away import refusing, suspended
 from tests.servers import Postgres, eventually, run_postgres
 
 
@@ -179,6 +180,26 @@ async def test_without_its_store_it_pages_from_memory_and_ends_what_it_could_not
     first, second, *ends = heard
     assert first.key != second.key
     assert [(each.key, each.over) for each in ends] == [(first.key, True), (second.key, True)]
+    assert storm.on_call.repeated == []
+
+
+async def test_a_suspended_postgresql_keeps_it_from_nothing_for_long(
+    own_postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its kernel takes connections for it, and it says nothing on them."""
+    monkeypatch.setattr("monitor.history.store.BUSY_TIMEOUT", 2.0)
+    storm = Storm(["api"], random.Random(1))
+    storm.broken.add("api")
+    with own_postgres.database() as url:
+        async with storm.serving(), contextlib.AsyncExitStack() as at_end:
+            with suspended(own_postgres):
+                began = time.monotonic()
+                await at_end.enter_async_context(running(written(tmp_path, url, storm)))
+                await eventually(lambda: len(storm.on_call.heard) == 1)
+                assert time.monotonic() - began < 15
+            storm.broken.clear()
+            await eventually(lambda: len(storm.on_call.heard) == 2, 20)
+            await written_down(url)
     assert storm.on_call.repeated == []
 
 
