@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from monitor import earlystop  # isort: split
 
+import contextlib
 import logging
 import os
 import signal
@@ -48,32 +49,35 @@ ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The agent's 
 @app.command()
 def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """The agent: probes, judges and notifies until it is stopped. /metrics and /-/healthy on its own port."""
+    # One that comes before the agent can take it asks for what it is about to read anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with earlystop.importing():
         from sqlalchemy.exc import SQLAlchemyError
 
         from monitor.agent import Agent
+        from monitor.history.claim import claimed
         from monitor.storecalls import cause
 
     if not config.exists():
         example = resource("alerts", "monitor.example.yml")
         raise ConfigError.at(config, f"no such file; start from {example}, or name yours with --config")
-    # One that comes before the agent can take it asks for what it is about to read anyway.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = load_config(config)
     objectives = objectives_of(settings)
     start_logging()
     start_sentry()
-    agent = Agent(settings, objectives)
-    try:
-        agent.restore()
-    except SQLAlchemyError as error:
-        raise ConfigError.at(settings.path, f"database: {cause(error)}") from None
-    listening = _bound(settings)
-    log = logging.getLogger("monitor")
-    log.info("watching %s; /metrics on %s", ", ".join(t.name for t in settings.targets), settings.listen)
-    if settings.shorten_windows != 1:
-        log.warning("windows are %g times shorter than documented", settings.shorten_windows)
-    uvloop.run(agent.run(listening))
+    with contextlib.ExitStack() as held:
+        listening = held.enter_context(_bound(settings))
+        try:
+            held.enter_context(claimed(settings.database))
+            agent = Agent(settings, objectives)
+            agent.restore()
+        except SQLAlchemyError as error:
+            raise ConfigError.at(settings.path, f"database: {cause(error)}") from None
+        log = logging.getLogger("monitor")
+        log.info("watching %s; /metrics on %s", ", ".join(t.name for t in settings.targets), settings.listen)
+        if settings.shorten_windows != 1:
+            log.warning("windows are %g times shorter than documented", settings.shorten_windows)
+        uvloop.run(agent.run(listening))
 
 
 @app.command()

@@ -18,7 +18,7 @@ from tests.conftest import StartProcess
 from tests.hostile import hostile_server
 from tests.inbox import Inbox, run_inbox
 from tests.running import Agent, Api
-from tests.servers import wait_until
+from tests.servers import free_port, wait_until
 
 QUIET = 4.0
 """Seconds in which nothing more may arrive; no-data notices would be due after 5."""
@@ -180,6 +180,15 @@ def test_a_second_agent_on_the_same_port_says_so(api: Api, agent: Agent, process
     second = process(sys.executable, "-m", "monitor", "run", "--config", agent.config)
     assert second.wait() == 2
     assert f"can't listen on 127.0.0.1:{agent.port}: Address already in use" in second.output
+    assert "Traceback" not in second.output
+
+
+def test_a_second_agent_on_the_same_store_is_refused(agent: Agent, process: StartProcess) -> None:
+    other = agent.config.with_name("other.yml")
+    other.write_text(agent.config.read_text().replace(str(agent.port), str(free_port())))
+    second = process(sys.executable, "-m", "monitor", "run", "--config", other)
+    assert second.wait(20) == 2
+    assert "other.yml: database: another agent uses it; end that one" in second.output
     assert "Traceback" not in second.output
 
 
