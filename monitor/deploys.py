@@ -84,8 +84,13 @@ def stored(engine: sa.Engine, since: float = 0.0, target: str | None = None) -> 
         return [Deploy(*row) for row in connection.execute(query.order_by(deploys.c.at))]
 
 
+def _printable(value: str) -> str:
+    """A line end, or a sign that turns the reading direction round, would change the text of a page after it."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in value)
+
+
 def _builds(sample: Sample) -> Iterator[Build]:
-    said = {name: value[:LONGEST] for name, value in sample.labels}
+    said = {name: _printable(value[:LONGEST]) for name, value in sample.labels}
     if version := said.get("version"):
         yield Build(version, said.get("commit") or said.get("revision", ""), said.get("branch", ""))
 

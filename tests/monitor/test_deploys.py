@@ -86,3 +86,9 @@ def test_a_page_says_how_long_before_the_fault_it_was() -> None:
     said = "2, commit 0123456789ab, in place of 1, since 00:01:10 UTC, 2 min before it began"
     assert book.about(alert, 200.0).deploy == said
     assert book.about(replace(alert, since=10.0), 200.0).deploy.endswith("1 min after it began")
+
+
+def test_a_version_cannot_change_the_text_around_it() -> None:
+    deploys = Deploys()
+    [found] = deploys.observe("api", [build("1\n\u202e2\x1b[2J")], 0.0)
+    assert found.version == "1\ufffd\ufffd2\ufffd[2J"
