@@ -85,7 +85,7 @@ def stored(engine: sa.Engine, since: float = 0.0, target: str | None = None) -> 
 
 
 def _printable(value: str) -> str:
-    """A line end, or a sign that turns the reading direction round, would change the text of a page after it."""
+    """A line end, or a sign that turns the reading direction round, would change a page's text after it."""
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in value)
 
 

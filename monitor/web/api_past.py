@@ -18,6 +18,7 @@ Far = Annotated[Literal["1h", "24h", "90d"], Query(alias="range", description="H
 Days = Annotated[float, Query(gt=0, le=400, description="How many days back")]
 MISSING: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "There is no such thing"},
+    422: {"model": Problem, "description": "Makes no sense, and why"},
     503: {"model": Problem, "description": "The store is away"},
 }
 

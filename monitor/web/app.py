@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from monitor.web import api, api_past, badges, people, posting
 from monitor.web.access import Guard
 from monitor.web.actions import Actions
+from monitor.web.bounds import Bounds
 from monitor.web.drawing import Drawing
 from monitor.web.forms import Forms
 from monitor.web.page import Page
@@ -29,6 +30,7 @@ def create_web(page: Page) -> FastAPI:
     )
     forms, actions = Forms(), Actions(page)
     drawing = Drawing(page, forms, posting.SAID)
+    web.add_middleware(Bounds)
     web.add_middleware(Guard, config=lambda: page.config)
     _for_machines(web, page)
     web.include_router(api.routes(page))

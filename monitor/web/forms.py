@@ -12,7 +12,6 @@ from starlette.requests import Request
 
 from monitor.web.access import Caller
 
-LONGEST_BODY = 16_384
 VALID = 12 * 3600
 """Seconds for which a form may lie open; twice that at most."""
 
@@ -48,19 +47,9 @@ def check_origin(request: Request, own: str | None) -> None:
         raise HTTPException(403, "this was sent by another site's page")
 
 
-async def body_of(request: Request) -> bytes:
-    """Raises 413 for more than any form of ours holds."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_BODY:
-            raise HTTPException(413, f"more than {LONGEST_BODY} bytes")
-    return body
-
-
 async def fields_of(request: Request) -> dict[str, str]:
     """Of a form; the last one counts where a name comes twice."""
-    body = await body_of(request)
+    body = await request.body()
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20))
     except ValueError:

@@ -6,9 +6,10 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from monitor.web import histories, runbooks
 from monitor.web.actions import LARGEST_ID
@@ -95,6 +96,12 @@ def _range(request: Request) -> Range:
 
 def add_errors(web: FastAPI, drawing: Drawing) -> None:
     """People get a page, programs get JSON."""
+
+    @web.exception_handler(RequestValidationError)
+    async def senseless(_: Request, error: RequestValidationError) -> Response:
+        """In words, and without what was sent: that may be a secret in the wrong place."""
+        wrong = [f"{'.'.join(map(str, each['loc'][1:])) or 'body'}: {each['msg']}" for each in error.errors()]
+        return JSONResponse({"detail": "; ".join(wrong)}, 422)
 
     @web.exception_handler(HTTPException)
     async def failed(request: Request, error: HTTPException) -> Response:

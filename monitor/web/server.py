@@ -12,6 +12,7 @@ import uvicorn
 from monitor.web.app import create_web
 from monitor.web.events import watch
 from monitor.web.page import Page
+from monitor.web.patience import sweep
 
 MOST_CONNECTIONS = 200
 GRACE = 1.0
@@ -32,6 +33,7 @@ async def serve(page: Page, listening: socket.socket) -> None:
         log_level="warning",
         access_log=False,
         lifespan="off",
+        ws="none",
         proxy_headers=False,
         server_header=False,
         limit_concurrency=MOST_CONNECTIONS,
@@ -39,11 +41,15 @@ async def serve(page: Page, listening: socket.socket) -> None:
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]), name="uvicorn")
-    watching = asyncio.create_task(watch(page), name="changes")
+    beside = [
+        asyncio.create_task(watch(page), name="changes"),
+        asyncio.create_task(sweep(lambda: server.server_state.connections), name="patience"),
+    ]
     try:
         await asyncio.shield(serving)
     finally:
-        watching.cancel()
+        for task in beside:
+            task.cancel()
         page.changes.close()
         server.should_exit = True
         await asyncio.wait([serving], timeout=GRACE)
