@@ -194,11 +194,12 @@ async def test_a_suspended_postgresql_keeps_it_from_nothing_for_long(
         async with storm.serving(), contextlib.AsyncExitStack() as at_end:
             with suspended(own_postgres):
                 began = time.monotonic()
-                await at_end.enter_async_context(running(written(tmp_path, url, storm)))
+                agent, _ = await at_end.enter_async_context(running(written(tmp_path, url, storm)))
                 await eventually(lambda: len(storm.on_call.heard) == 1)
                 assert time.monotonic() - began < 15
             storm.broken.clear()
             await eventually(lambda: len(storm.on_call.heard) == 2, 20)
+            await eventually(lambda: agent._recorder.trouble is None, 30)
             await written_down(url)
     assert storm.on_call.repeated == []
 
