@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 import typer
@@ -193,6 +194,7 @@ def end_maintenance(
 @contextmanager
 def opened(path: Path, now: float) -> Iterator[Opened]:
     """The store that the configuration names. Raises ConfigError when it can't be used."""
+    _check_zone()
     if not path.exists():
         raise ConfigError.at(path, "no such file; name the agent's with --config")
     config = load_config(path, without=SECRETS)
@@ -264,3 +266,16 @@ def _conversation(conversation: Conversation, quiet: Quiet, now: float) -> str:
 def _show(entries: list[str], none: str, now: float) -> None:
     typer.echo(f"It is {clock_time(now, None)}.")
     typer.echo("\n".join(entries) if entries else none)
+
+
+def _check_zone() -> None:
+    """A zone that the C library does not know is UTC to it, without a word: a silence would be hours off."""
+    name = os.environ.get("TZ", "").removeprefix(":")
+    if "/" not in name or "," in name or name.startswith("/"):
+        return  # none, a rule such as CET-1CEST,M3.5.0/2,M10.5.0/3, or a file
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise typer.BadParameter(
+            f"TZ={name}: there is no such time zone", param_hint="the environment"
+        ) from None

@@ -294,3 +294,13 @@ def test_the_store_may_be_postgresql(postgres_url: str) -> None:
     Path("monitor.yml").write_text(text.replace(postgres_url, "postgresql://127.0.0.1:9/monitor"))
     # In libpq's words, which are not the same everywhere.
     assert re.match(r"monitor.yml: database: .*refused", told("silence", "list"))
+
+
+@pytest.mark.usefixtures("store")
+def test_a_time_zone_that_nobody_knows_is_not_taken_for_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Zuerich")
+    said = complaint(*ADD, "--target", "api", "--until", "06:00")
+    assert said == "Invalid value for the environment: TZ=Europe/Zuerich: there is no such time zone"
+    for known in ("CET-1CEST,M3.5.0/2,M10.5.0/3", ":Europe/Zurich", "UTC", ""):
+        monkeypatch.setenv("TZ", known)
+        assert lines("silence", "list")[1:] == ["No silences."]
