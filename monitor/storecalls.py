@@ -10,6 +10,7 @@ import socket
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -45,7 +46,10 @@ class StoreCalls:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
         if engine.dialect.name == "postgresql":
-            sa.event.listen(engine, "connect", lambda connection, _: self._connections.add(connection))
+            # Before SQLAlchemy asks its first questions: those may hang, too.
+            sa.event.listen(
+                engine, "connect", lambda connection, _: self._connections.add(connection), insert=True
+            )
 
     async def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Raises what `call` raises, and StoreSilentError after the deadline."""
@@ -56,6 +60,15 @@ class StoreCalls:
         except TimeoutError:
             self._cut_off()
             raise StoreSilentError(self._deadline, running.done) from None
+
+    def blocking(self, within: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same where there is no loop yet, with a deadline of its own."""
+        running = self._threads.submit(call, *args, **kwargs)
+        try:
+            return running.result(within)
+        except FutureTimeoutError:
+            self._cut_off()
+            raise StoreSilentError(within, running.done) from None
 
     def close(self) -> None:
         self._cut_off()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from monitor import deploys
@@ -27,12 +28,14 @@ from monitor.quiet import Quiet
 from monitor.recall import recall
 from monitor.recorder import Recorder
 from monitor.selfwatch import SelfWatch
-from monitor.storecalls import Calls, cause
+from monitor.storecalls import Calls, StoreCalls, cause
 
 log = logging.getLogger(__name__)
 
 START_PATIENCE, TRY_EVERY = 10.0, 1.0
 """Seconds for which the agent waits for its store before it begins without it."""
+READ_WITHIN = 300.0
+"""Seconds for a store that answers: it may have to be brought to this version first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,11 @@ class TakeUp:
     own: SelfWatch
     quiet: Quiet
 
-    def begin(self, calls: Calls) -> None:
+    def begin(self, calls: StoreCalls) -> None:
         """Blocks, for START_PATIENCE at most while the store is away. Raises SQLAlchemyError for a file that
         is no store, or none for this version: that does not pass."""
         try:
-            known = self._patiently()
+            known = self._patiently(calls)
         except SQLAlchemyError as error:
             if _mistaken(error):
                 raise
@@ -71,16 +74,21 @@ class TakeUp:
         else:
             self._join(known)
 
-    def _patiently(self) -> Known:
+    def _patiently(self, calls: StoreCalls) -> Known:
         deadline = time.monotonic() + START_PATIENCE
         while True:
             try:
-                return self._read()
+                calls.blocking(START_PATIENCE, self._answers)
+                return calls.blocking(READ_WITHIN, self._read)
             except SQLAlchemyError as error:
                 if _mistaken(error) or time.monotonic() >= deadline:
                     raise
                 log.warning("store: can't be opened yet: %s", cause(error))
             time.sleep(TRY_EVERY)
+
+    def _answers(self) -> None:
+        with self.history.engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
 
     async def _late(self, calls: Calls) -> None:
         """Raises SQLAlchemyError while the store is away."""

@@ -142,7 +142,8 @@ def test_run_watches_until_it_is_told_to_stop(
     agent.send(signal.SIGTERM)
     assert agent.wait(15) == 0, agent.output
     assert "Traceback" not in agent.output
-    assert sorted(path.name for path in empty.iterdir()) == ["monitor.yml", "paciolus-monitor.db"]
+    left = sorted(path.name for path in empty.iterdir())
+    assert left == ["monitor.yml", "paciolus-monitor.db", "paciolus-monitor.db.lock"]
 
 
 @pytest.mark.slow

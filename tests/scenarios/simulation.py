@@ -132,6 +132,9 @@ class Calls:
             raise StoreSilentError(DEADLINE, lambda: not within(self._simulation.now, silent))
         return call(*args, **kwargs)
 
+    def blocking(self, within: float, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        return call(*args, **kwargs)
+
     def close(self) -> None:
         """As the real one's."""
 
