@@ -40,6 +40,7 @@ PAUSE = 0.2
 ROUGHLY = 0.2
 TOO_SOON = "judged from more probes on than a test can wait for"
 EMPTY = {
+    "agent: Last beat of the dead man's switch": "none is set up here",
     "overview: Availability over 30 days": TOO_SOON,
     "overview: Error budget left": TOO_SOON,
     "overview: Error budget burning fast (1 h and 5 min)": TOO_SOON,

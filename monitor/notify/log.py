@@ -25,15 +25,13 @@ class Log:
 
     async def send(self, body: str, dedup_key: str) -> str:
         page = parse_page(body)
-        known = (page.note, page.phase, *(f"also: {each}" for each in page.also), page.deploy)
-        beside = "".join(f". {each}" for each in known if each)
+        also = (f"also: {each}" for each in page.also)
+        known = (page.summary, page.reason, page.note, page.phase, *also, page.deploy)
         log.warning(
-            "%s %s: %s. %s%s. Runbook: %s [%s]",
+            "%s %s: %s. Runbook: %s [%s]",
             page.kind.upper(),
             page.severity,
-            page.summary,
-            page.reason,
-            beside,
+            ". ".join(each.removesuffix(".") for each in known if each),
             page.runbook,
             dedup_key,
         )

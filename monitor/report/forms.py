@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -24,6 +25,10 @@ from monitor.report.build import Report, Service
 JSON_VERSION = 1
 """Goes up when a key changes its meaning or goes away."""
 
+NARROW = 120
+"""Columns of a terminal below which a table of more than MOST_COLUMNS would cut names and break numbers."""
+MOST_COLUMNS = 5
+INDENT = 2
 COLOURS = {"met": "green", "missed": "bold red", words.NO_DATA: "yellow"}
 
 
@@ -35,12 +40,34 @@ def show(console: Console, report: Report) -> None:
         if not table.rows:
             console.print(table.if_empty)
             continue
-        console.print(_rich(table))
+        if console.width < NARROW and len(table.columns) > MOST_COLUMNS:
+            _listed(console, table)
+        else:
+            console.print(_rich(table))
         if table.note:
             console.print(Text(table.note, "dim"))
     console.print()
     for note in words.notes(report):
         console.print(Text(note, "dim"))
+
+
+def _listed(console: Console, table: words.Table) -> None:
+    """Each row as a short paragraph, whose lines end between two cells unless one is longer than a line."""
+    for first, *others in table.rows:
+        console.print(Text(first, "bold"))
+        for line in _packed(table.columns[1:], others, console.width - INDENT):
+            console.print(Padding(Text("  ").join(line), (0, 0, 0, INDENT)))
+
+
+def _packed(columns: Iterable[str], cells: Iterable[str], width: int) -> Iterator[list[Text]]:
+    line: list[Text] = []
+    for column, cell in zip(columns, cells, strict=True):
+        part = Text.assemble((f"{column}: ", "dim"), (cell, COLOURS.get(cell, "")))
+        if line and sum(len(each) + 2 for each in line) + len(part) > width:
+            yield line
+            line = []
+        line.append(part)
+    yield line
 
 
 def _rich(table: words.Table) -> RichTable:

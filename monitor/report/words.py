@@ -12,6 +12,8 @@ from monitor.report.build import Report, Service
 
 NOTHING = "-"
 NO_DATA = "no data"
+MUCH_UNKNOWN = 0.05
+"""Share of the time without data from which on an objective that is met must say so."""
 MOST_INCIDENTS = 200
 """Listed; all of them are in the JSON form."""
 
@@ -27,6 +29,18 @@ class Table:
 
 def title(report: Report) -> str:
     return f"{report.month.title}{'' if report.complete else ', so far'}"
+
+
+def objective(service: Service) -> str:
+    """What the browser's form says of a service with a budget: no data is no good news."""
+    if service.budget and not service.budget.met:
+        return "✗ objective missed"
+    blank = service.no_data / (service.covered + service.no_data)
+    return (
+        "✓ objective met"
+        if blank < MUCH_UNKNOWN
+        else f"✓ met where there is data, {format_value(blank, 'ratio')} has none"
+    )
 
 
 def span(report: Report) -> str:

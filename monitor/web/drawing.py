@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from monitor.web.forms import Forms
 from monitor.web.page import Page
 from monitor.web.threads import CrowdedError, Threads
-from monitor.web.words import plain
+from monitor.web.words import plain, tied
 
 Content = Callable[[], dict[str, Any]]
 """What a template is given, made in the thread."""
@@ -31,6 +31,7 @@ _templates = Environment(
     lstrip_blocks=True,
 )
 _templates.filters["plain"] = plain
+_templates.filters["tied"] = tied
 
 
 class Drawing:

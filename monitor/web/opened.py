@@ -45,6 +45,7 @@ class AlertView:
     first_step: str
     acknowledged: str
     withheld: str
+    flapping: str
     runbook: str
     linked: bool
     incident: int | None
@@ -53,13 +54,15 @@ class AlertView:
 
 
 def alert_views(snapshot: Snapshot, gathered: Gathered = NOTHING) -> list[AlertView]:
-    """Those that fire first, the loudest and oldest of them before the others."""
+    """Those that fire first, the loudest and oldest of them before the others; last, what nobody is told."""
     waits = {
         (reading.target, reading.objective.name): reading.objective
         for watched in snapshot.watched
         for reading in watched.readings
     }
-    ordered = sorted(snapshot.told, key=lambda each: importance(each.alert), reverse=True)
+    ordered = sorted(
+        snapshot.told, key=lambda each: (not each.withheld, importance(each.alert)), reverse=True
+    )
     return [
         _alert_view(told, snapshot, waits.get((told.alert.key.target, told.alert.key.name)), gathered)
         for told in ordered
@@ -88,10 +91,11 @@ def _alert_view(told: Told, snapshot: Snapshot, objective: Objective | None, gat
         since=Moment(alert.since, snapshot.now),
         last_data=None if last_data is None else Moment(last_data, snapshot.now),
         wait=_wait(alert, objective, snapshot.now) if objective and not firing else "",
-        facts=tuple(_facts(told, snapshot.now)),
+        facts=tuple(_facts(told, snapshot)),
         first_step=plain(first_step(alert.runbook).replace("`", "")),
         acknowledged=_acknowledged(told),
         withheld=plain(told.withheld),
+        flapping=_flapping(told, snapshot.now),
         runbook=runbook_link(alert.runbook),
         linked=watched is not None,
         incident=incident.id if incident else None,
@@ -107,27 +111,36 @@ def _incident_of(alert: Alert, gathered: Gathered) -> Incident | None:
     return next(same, None)
 
 
-def _facts(told: Told, now: float) -> Iterator[Answer]:
-    facts = told.facts
+def _facts(told: Told, snapshot: Snapshot) -> Iterator[Answer]:
+    facts, now = told.facts, snapshot.now
     said = [
         ("Slowest phase", facts.phase),
         ("Last good", facts.last_good),
         *(("Also wrong", each) for each in facts.also),
+        *(("Explains", each) for each in _explained(told.alert, snapshot)),
         ("Deploy", facts.deploy),
     ]
     if (conversation := told.conversation) is not None:
-        if conversation.flapping_since is not None:
-            said.append(("Flapping", f"since {Moment(conversation.flapping_since, now).ago}"))
-        if conversation.explained_by:
-            said.append(("Explained by", conversation.explained_by))
         heard = [f"{name} {Moment(at, now).ago}" for name, at in conversation.told.items()]
-        said.append(("Told", ", ".join(heard) or "nobody yet"))
+        said.append(("Told", ", ".join(heard) or ("" if told.withheld else "nobody yet")))
     return (Answer(label, plain(text)) for label, text in said if text)
 
 
 def _acknowledged(told: Told) -> str:
     found = told.acknowledged
     return plain(f"{found.author} looks after it: {found.reason}") if found else ""
+
+
+def _explained(alert: Alert, snapshot: Snapshot) -> Iterator[str]:
+    """What nobody is told, since this one's target seems to be to blame."""
+    for each in snapshot.told:
+        if each.conversation and each.withheld and each.conversation.explained_by == alert.key.target:
+            yield f"{each.alert.key.target}: {each.alert.title}"
+
+
+def _flapping(told: Told, now: float) -> str:
+    since = told.conversation.flapping_since if told.conversation else None
+    return "" if since is None else f"for {Moment(since, now).lasting}"
 
 
 def _alert_standing(alert: Alert) -> Standing:

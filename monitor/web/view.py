@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from monitor.alerting import LOUDNESS, Alert
+from monitor.alerting import LOUDNESS, OWN, Alert
 from monitor.asking import covers
 from monitor.probes import Outcome
 from monitor.quantity import format_duration
@@ -149,20 +149,21 @@ def _headline(snapshot: Snapshot, targets: list[TargetView], alerts: list[AlertV
     """The first thing that is true and matters most."""
     firing = [alert for alert in alerts if alert.firing]
     pages = [alert for alert in firing if alert.severity == "page"]
-    pending = [alert for alert in alerts if not alert.firing]
+    pending = [alert for alert in alerts if not alert.firing and alert.severity != "info"]
     unknown = [target for target in targets if target.standing is Standing.UNKNOWN]
-    if pages:
-        where = sorted({alert.target for alert in pages})
-        what = f"{counted(len(pages), 'page')} open on {_listed(where)}"
-        return Standing.BROKEN, what
+    if any(not alert.withheld for alert in pages):
+        return Standing.BROKEN, _open_pages(pages)
     if snapshot.faults:
         return Standing.UNKNOWN, "The agent itself has a fault: nothing below can be trusted"
+    if pages:
+        return Standing.BROKEN, f"Broken, but nobody is told: {_where(pages)}"
     if tickets := [alert for alert in firing if alert.severity == "ticket"]:
-        where = sorted({alert.target for alert in tickets})
-        return Standing.DEGRADED, f"Nothing pages. {counted(len(tickets), 'ticket')} open on {_listed(where)}"
+        return (
+            Standing.DEGRADED,
+            f"Nothing pages. {counted(len(tickets), 'ticket')} open on {_where(tickets)}",
+        )
     if pending:
-        where = sorted({alert.target for alert in pending})
-        return Standing.PENDING, f"Nothing fires yet. Going bad: {_listed(where)}"
+        return Standing.PENDING, f"Nothing fires yet. Going bad: {_where(pending)}"
     if unknown:
         names = _listed([target.name for target in unknown])
         return Standing.UNKNOWN, f"Not known: {names}. Nothing else is broken"
@@ -170,6 +171,20 @@ def _headline(snapshot: Snapshot, targets: list[TargetView], alerts: list[AlertV
         return Standing.WARNING, f"Nothing is broken. Warning on {_listed(warned)}"
     everything = "The target is" if len(targets) == 1 else f"All {len(targets)} targets are"
     return Standing.GOOD, f"{everything} good"
+
+
+def _open_pages(pages: list[AlertView]) -> str:
+    """Those that somebody was paged for; what a parent explains, or a silence covers, is named after them."""
+    told = [alert for alert in pages if not alert.withheld]
+    withheld = [alert for alert in pages if alert.withheld]
+    answered = ", acknowledged" if all(alert.acknowledged for alert in told) else ""
+    more = f". Nobody is told of {_where(withheld)}" if withheld else ""
+    return f"{counted(len(told), 'page')} open on {_where(told)}{answered}{more}"
+
+
+def _where(alerts: list[AlertView]) -> str:
+    names = sorted({alert.target for alert in alerts})
+    return _listed(["the agent itself" if name == OWN else name for name in names])
 
 
 def _listed(names: list[str], most: int = 3) -> str:
@@ -212,7 +227,8 @@ def _summary(
     if loudest and standing is not Standing.WARNING:
         return plain(f"{loudest.title}: {loudest.value} (alert when {loudest.threshold})")
     if failing and standing is Standing.UNKNOWN:
-        return plain(f"The {failing.check} check fails: {failing.reason}: {failing.detail}")
+        how = _NO_FAILURE.get(failing.reason, f"fails: {failing.reason}")
+        return plain(f"The {failing.check} check {how}: {failing.detail}")
     return plain(f"{objectives[0].title}: {objectives[0].why}")
 
 
@@ -231,6 +247,7 @@ _CHECK_WORDS = {
     "throttled": "Asked us to wait",
     "stalled": "The agent stood still",
 }
+_NO_FAILURE = {"throttled": "was asked to wait", "stalled": "was held up by the agent itself"}
 _CHECK_STANDING = {
     "ok": Standing.GOOD,
     "throttled": Standing.WARNING,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from monitor.quantity import format_duration
 
 LONGEST = 300
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h|d|[KMGT]?i?B)(?!\w))| (?=ago\b)")
 _TURNS_TEXT_ROUND = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -23,6 +25,11 @@ def plain(text: object, longest: int = LONGEST) -> str:
     if not shown.isprintable():
         shown = "".join(map(_visible, shown))
     return shown if len(written) <= longest else f"{shown}… ({len(written)} characters)"
+
+
+def tied(text: str) -> str:
+    """No line ends between a number, its unit and "ago". Not for commands, which people copy."""
+    return _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", text)
 
 
 def _visible(char: str) -> str:

@@ -17,13 +17,14 @@ from monitor.config import Config, Target
 from monitor.confirming import Streak
 from monitor.conversations import Conversation
 from monitor.cycle import Condition, Cycle
+from monitor.deploys import stored
 from monitor.dispatch import Dispatch
 from monitor.history import Deploy, Entry, History, Message, ProbeRow
 from monitor.judge import Reading, Verdict
 from monitor.metrics import AgentMetrics
 from monitor.notify.journal import settle, unsent
 from monitor.objectives import Objective, Objectives, load_objectives
-from monitor.probes import Outcome
+from monitor.probes import THROTTLED, Outcome
 from monitor.quiet import Quiet
 from monitor.quietstore import QuietStore
 from monitor.resources import resource
@@ -192,10 +193,14 @@ def incident(folder: Path, web: WebConfig | None = None) -> World:
     made = world(folder, map(target, ("api", "db", "web", "worker")), web=web)
     measured(made, "api", {"error-rate": 0.0708, "latency-p95": 4.31})
     measured(made, "db", {"pool-usage": 0.96})
-    measured(made, "web", failing="no answer within 10 s; connected after 4 ms, then silence")
+    measured(made, "web", failing="429")
     measured(made, "worker", {"latency-p95": None, "error-rate": None})
     blind = "the health check last brought data 6 min ago"
     condition = made.page.cycle.conditions["web"]
+    condition.outcomes["health"] = replace(
+        outcome("health"), reason=THROTTLED, detail="429 Too Many Requests; next try in 4 min"
+    )
+    condition.streaks["health"] = Streak(success=True, length=1, ended=NOW - 360)
     condition.readings = [
         replace(each, verdict=Verdict.UNKNOWN, value=None, why=blind, blind=True)
         if each.objective.check == "health" and each.objective.name != "target-down"
@@ -277,12 +282,20 @@ def _every(seconds: int, start: float, end: float) -> Iterator[tuple[float, int]
 
 def _judged_then(made: World, name: str, at: float, hours: float, failing: bool) -> Iterator[Reading]:
     now = {each.objective.name: each.value for each in made.page.cycle.conditions[name].readings}
+    standing = made.page.cycle.alerting.of(name)
+    began = {each.key.name: (made.now - each.since) / 3600 for each in standing}
     for objective in made.page.cycle.objectives:
         if objective.check not in ("health", "metrics") or 5 < hours < 7:
             continue
         usual, last = GOOD.get(objective.name, 0.0), now.get(objective.name)
         wobble = usual * (1 + (1e-4 if usual > 0.9 else 0.25) * math.sin(hours * 2 + len(objective.name)))
-        late = last if last is not None and hours < 0.4 else min(wobble, 1.0) if usual > 0.99 else wobble
+        late = (
+            last
+            if last is not None and hours < began.get(objective.name, 0.4)
+            else min(wobble, 1.0)
+            if usual > 0.99
+            else wobble
+        )
         yield reading(objective, name, None if failing else late, at)
 
 
@@ -307,12 +320,30 @@ def deployed(made: World, name: str, version: str, before: str, hours: float) ->
     made.history.record([Entry(deploy.at, (), (), (), name, (), deploys=(deploy,))])
 
 
+def heard(made: World) -> None:
+    """What fires was told to the pager as it began; the agent has watched all along."""
+    cycle = made.page.cycle
+    told = [
+        replace(each, told={"pager": each.began_at, "log": each.began_at})
+        for each in cycle.dispatch.conversations.values()
+    ]
+    cycle.dispatch.restore(told, [], made.now)
+    cycle.facts.deploys.restore(stored(made.history.engine), made.now)
+    for name, condition in cycle.conditions.items():
+        good = [
+            reading(each.objective, name, GOOD.get(each.objective.name, 0.0), NOW - 1500)
+            for each in condition.readings
+        ]
+        cycle.facts.observe(name, condition.outcomes.values(), good, NOW - 1500)
+        cycle.facts.observe(name, condition.outcomes.values(), condition.readings, NOW - 4)
+
+
 def told_story(folder: Path) -> World:
     """The incident, with a past: what the pictures in the documentation show."""
     made = incident(folder)
     lived(made, "api", down=[(30, 29.5), (700, 698), (1500, 1496)])
     lived(made, "db", born=20)
-    lived(made, "web", down=[(0.11, -1), (300, 299)])
+    lived(made, "web", down=[(300, 299)])
     lived(made, "worker", born=0.3)
     happened(made, alert("error-rate", "api", "7.08 %"), ago=1440, lasted=1e9)
     happened(
@@ -322,6 +353,7 @@ def told_story(folder: Path) -> World:
     happened(made, alert("pool-usage", "db", "91 %", why="46 of 50 in use"), ago=3 * 86_400, lasted=2700)
     deployed(made, "api", "2.8.0", "2.7.3", 100)
     deployed(made, "api", "2.8.1", "2.8.0", 0.6)
+    heard(made)
     made.quiet.add_silence(
         author="bob",
         reason="rebuilding its index until the morning",

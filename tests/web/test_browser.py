@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from monitor.alerting import Key
 from tests.web.scenes import NOW, PASSWORD, SCENES, World, alert, happened, incident, lived, measured, stand
 from tests.web.serving import served
+from tests.web.troubles import TROUBLES
 
 PHONE, DESK = {"width": 375, "height": 812}, {"width": 1440, "height": 900}
 SMALL = """
@@ -86,9 +87,9 @@ def story(tmp_path: Path) -> World:
     return made
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", [*SCENES, "flapping"])
 def test_every_scene_fits_a_phone_and_its_own_policy(scene: str, tmp_path: Path, opened: Open) -> None:
-    made = SCENES[scene](tmp_path)
+    made = {**SCENES, **TROUBLES}[scene](tmp_path)
     with served(made.page) as url:
         page = opened({"width": 320, "height": 700})
         for path in ("/", f"/targets/{made.page.config.targets[0].name}", "/status"):

@@ -11,7 +11,7 @@ import pytest
 from monitor.web import create_web
 from monitor.web.standing import Standing
 from monitor.web.view import overview
-from monitor.web.words import Moment, plain, roughly
+from monitor.web.words import Moment, plain, roughly, tied
 from tests.web.scenes import (
     HOSTILE,
     NOW,
@@ -25,6 +25,7 @@ from tests.web.scenes import (
     measured,
     without_data,
 )
+from tests.web.troubles import TROUBLES, family, flapping, in_trouble
 
 
 async def got(made: World, path: str = "/") -> httpx.Response:
@@ -85,6 +86,38 @@ async def test_an_agent_that_stopped_looking_says_so_and_shows_nothing_as_good(t
     assert {each["verdict"] for each in status["objectives"]} == {"UNKNOWN"}
 
 
+async def test_one_cause_is_one_page_and_names_what_it_explains(tmp_path: Path) -> None:
+    page = (await got(family(tmp_path))).text
+    said = text(page)
+    assert "1 page open on db. Nobody is told of billing, orders" in said
+    assert "<title>(1) 1 page" in page
+    assert "Explains billing: Server errors (5xx / all requests)" in said
+    assert page.index("alert-target-down-db") < page.index("alert-error-rate-billing")
+    assert said.count("Nobody is told: explained by db") == 2
+
+
+async def test_who_looks_after_it_is_said_first_and_maintenance_is_no_page(tmp_path: Path) -> None:
+    made = flapping(tmp_path)
+    said = text((await got(made)).text)
+    assert "1 page open on api, acknowledged. Nobody is told of batch" in said
+    assert "ann looks after it: rolling back to 2.8.0" in said
+    assert "Flapping for 25 min" in said
+    made.page.cycle.alerting.keep(lambda key: key.target != "api")
+    assert overview(made.page.snapshot()).headline == "Broken, but nobody is told: batch"
+
+
+async def test_the_agents_own_troubles_are_not_a_targets(tmp_path: Path) -> None:
+    said = text((await got(in_trouble(tmp_path))).text)
+    assert "1 page open on the agent itself" in said
+    assert "none since the agent started" not in said
+    assert "monitor.yml was changed at 03:01:10 UTC, not in force" in said
+
+
+async def test_who_asks_to_wait_has_not_failed(tmp_path: Path) -> None:
+    said = text((await got(incident(tmp_path))).text)
+    assert "The health check was asked to wait: 429 Too Many Requests" in said
+
+
 def test_a_target_whose_turn_never_comes_is_unknown_though_others_are_measured(tmp_path: Path) -> None:
     made = healthy(tmp_path)
     measured(made, "db", at=NOW - 95)
@@ -103,9 +136,9 @@ async def test_what_a_target_said_is_text_and_short(tmp_path: Path) -> None:
     assert len(page) < 60_000
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", [*SCENES, *TROUBLES])
 async def test_no_page_holds_what_its_own_policy_forbids(scene: str, tmp_path: Path) -> None:
-    page = (await got(SCENES[scene](tmp_path))).text
+    page = (await got({**SCENES, **TROUBLES}[scene](tmp_path))).text
     assert not re.search(r"\sstyle=|\son[a-z]+=|<style|javascript:|<script(?! src)", page)
     assert not re.search(r"(?:src|href)=\"(?:https?:)?//", page)
 
@@ -132,6 +165,10 @@ async def test_other_files_are_not(tmp_path: Path, name: str) -> None:
 async def test_programs_get_json_when_it_fails(tmp_path: Path) -> None:
     answer = await got(healthy(tmp_path), "/api/v1/nothing")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")
+
+
+def test_numbers_keep_their_units() -> None:
+    assert tied("7 % of 3 dogs, 2 h 5 min ago") == "7\xa0% of 3 dogs, 2\xa0h 5\xa0min\xa0ago"
 
 
 def test_text_of_strangers() -> None:

@@ -43,7 +43,7 @@ async def test_bars_incidents_failures_and_deploys_are_on_the_pages(tmp_path: Pa
     for page in (start, target):
         assert "Last 1 hour: 80 % of 60 probes good; 12 failures, most often timeout" in page
         assert re.search(r'href="/incidents/\d+">(api: )?Health checks failed in a row', page)
-        assert "Lasted 30 min" in page
+        assert "Lasted 30\xa0min" in page
         assert "<strong>2.8.1</strong>" in page
     assert "<strong>health: timeout</strong> after 10 s" in target
     assert "no data for 21 h" in target
@@ -67,7 +67,7 @@ async def test_an_incident_has_a_page_with_its_timeline(tmp_path: Path) -> None:
         "resolved",
     ]
     assert [page.index(event) for event in events] == sorted(page.index(event) for event in events)
-    assert "Over. Lasted 30 min." in page
+    assert "Over. Lasted 30\xa0min." in page
     for gone in ("/incidents/999", "/incidents/0"):
         assert (await web.get(gone)).status_code == 404
     assert (await web.get("/incidents/99999999999999999999")).status_code == 404

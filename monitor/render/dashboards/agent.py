@@ -5,7 +5,7 @@ from __future__ import annotations
 from monitor.judge import STALE_AFTER_INTERVALS
 from monitor.objectives import Objectives
 from monitor.render.dashboard import OF_INSTANCE, Band, band, dashboard, instance_variables
-from monitor.render.panels import EVENTS, UNKNOWN_COLOUR, Json, Query, Step, coloured, lines, stat
+from monitor.render.panels import EVENTS, UNKNOWN_COLOUR, Json, Query, Step, coloured, lines, mapping, stat
 from monitor.render.quantiles import quantile_lines
 from monitor.render.rules import SHIPPED
 
@@ -15,20 +15,23 @@ GIVEN_UP = f'monitor_notifications_total{{{OF_INSTANCE}, outcome="given_up"}}'
 ITS_OWN = f"and on (job, instance) monitor_series{{{OF_INSTANCE}}}"
 """The watched API has metrics of the same names about its own processes."""
 OUTCOMES = {"delivered": "green", "retried": "orange", "given_up": "red"}
+BEATS = {"sent": "green", "failed": "orange", "withheld": "red"}
 
 
 def agent(_objectives: Objectives) -> str:
     return dashboard(
         "agent",
         instance_variables("monitor_last_success_timestamp_seconds"),
-        _now(),
+        band(4, _age(), _beat(), _configuration()),
+        _never(),
         band(9, _lateness(), _cycle_time(), _missed()),
-        band(8, _outbox(), _notifications(), _store()),
+        band(8, _outbox(), _notifications(), _beats(), _store()),
         band(8, _memory(), _cpu(), _series()),
     )
 
 
-def _now() -> Band:
+def _never() -> Band:
+    """What should not happen at all."""
     counts = (
         _count(
             "Cycles that failed",
@@ -48,7 +51,7 @@ def _now() -> Band:
             "The database was away too long: history has a hole.",
         ),
     )
-    return band(4, _age(), *counts, widths=(8, 4, 4, 4, 4))
+    return band(4, *counts)
 
 
 def _age() -> Json:
@@ -59,6 +62,32 @@ def _age() -> Json:
         "s",
         Query(AGE, "{{instance}}"),
         limits=(Step(UNKNOWN_COLOUR, None), Step("green", 0), Step("red", STALE)),
+        no_value="silent",
+    )
+
+
+def _beat() -> Json:
+    taken = f"monitor_heartbeat_last_success_timestamp_seconds{{{OF_INSTANCE}}}"
+    return stat(
+        "Last beat of the dead man's switch",
+        "How long ago its outside URL took one; about as long as `heartbeat.every` is normal, else see its "
+        "beats below. No number: none is set up, or it never took one, and nobody hears when the agent dies.",
+        "s",
+        Query(f"time() - ({taken} > 0)", "{{instance}}"),
+        no_value="none",
+        decimals=0,
+    )
+
+
+def _configuration() -> Json:
+    return stat(
+        "Configuration",
+        "Refused: the files were changed and hold a mistake, the agent goes on with what it read before. "
+        "Its log and its page name file, line and cure.",
+        "none",
+        Query(f"monitor_config_last_reload_successful{{{OF_INSTANCE}}}", "{{instance}}"),
+        limits=(Step(UNKNOWN_COLOUR, None),),
+        mappings=[mapping((0, "refused", "red"), (1, "in force", "green"))],
         no_value="silent",
     )
 
@@ -132,6 +161,19 @@ def _notifications() -> Json:
     return coloured(panel, **OUTCOMES)
 
 
+def _beats() -> Json:
+    beats = f"60 * sum by (outcome) (rate(monitor_heartbeats_total{{{OF_INSTANCE}}}[$__rate_interval]))"
+    panel = lines(
+        "Beats of the dead man's switch, a minute",
+        "Orange: its outside URL does not take them. Red: the agent withholds them, since it does not truly "
+        "work: its /-/healthy says why. All at 0: no `heartbeat` is set up.",
+        "suffix:/min",
+        Query(beats, "{{outcome}}"),
+        axisSoftMax=1,
+    )
+    return coloured(panel, **BEATS)
+
+
 def _store() -> Json:
     errors = f"60 * sum by (instance) (rate(monitor_store_errors_total{{{OF_INSTANCE}}}[$__rate_interval]))"
     return lines(
@@ -140,7 +182,7 @@ def _store() -> Json:
         "disk, locked file or a lost server: its log says which.",
         "none",
         Query(f"monitor_store_backlog{{{OF_INSTANCE}}}", "{{instance}} waiting"),
-        Query(errors, "{{instance}} errors a minute"),
+        Query(errors, "{{instance}} errors"),
         axisSoftMax=1,
     )
 

@@ -32,6 +32,8 @@ from monitor.slis import Availability
 
 DOCUMENTED = ("latency-p95", "error-rate", "pool-usage", "memory-usage", "failed-logins")
 """The five numbers of the operations document, §9.2; they come first."""
+HEALTH = "health"
+"""The check that asks whether it answers."""
 SEVERITIES = {"info": (1, "blue"), "ticket": (2, "orange"), "page": (3, "red")}
 """Rank and colour, as in a table sorted by loudness."""
 LEFT = 15
@@ -51,17 +53,18 @@ def overview(objectives: Objectives) -> str:
     advice = [each for each in objectives if each.severity == "info"]
     documented = [each for each in objectives if each.name in DOCUMENTED]
     others = [each for each in objectives if each not in kept + advice + documented]
+    probed = [each for each in others if each.check == HEALTH]
     top = [panel for each in kept for panel in (_figure(objectives, each), _budget(each))]
     widths = (7, *((LEFT - 7) // len(top),) * len(top), COLUMNS - LEFT) if top else (LEFT, COLUMNS - LEFT)
     return dashboard(
         "overview",
         target_variables("up"),
         band(4, _counts(objectives), *top, _evaluators(), widths=widths),
-        band(11, _verdicts(objectives), _table(objectives), widths=(LEFT, COLUMNS - LEFT)),
-        heading("The five documented numbers, and whether it answers at all"),
-        *_rows(objectives, documented + others[:1]),
-        heading("Health checks, storage, and how fast the error budget burns"),
-        *_rows(objectives, others[1:]),
+        band(15, _verdicts(objectives), _table(objectives), widths=(LEFT, COLUMNS - LEFT)),
+        heading("The five documented numbers, and what must never be stored"),
+        *_rows(objectives, documented + [each for each in others if each not in probed]),
+        heading("Whether it answers at all, and how fast the error budget burns"),
+        *_rows(objectives, probed, in_a_row=2),
         heading("Time to scale out: advice, nobody is paged"),
         *_rows(objectives, advice, in_a_row=2),
     )

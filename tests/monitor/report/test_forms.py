@@ -78,6 +78,14 @@ def test_markdown_holds_what_targets_say_as_plain_text(command: Command) -> None
     assert widths == {6}
 
 
+def test_a_narrow_terminal_cuts_no_name_and_breaks_no_number(folder: Path) -> None:
+    arguments = ["report", "--config", str(folder / "monitor.yml"), "--month", "2026-10"]
+    said = CliRunner().invoke(app, arguments, env={"COLUMNS": "80"}).stdout.splitlines()
+    assert max(map(len, said)) <= 80
+    assert "…" not in "".join(said)
+    assert any(line.startswith("  Uptime: 95.8 %  Objective: missed  Budget spent: 134 %") for line in said)
+
+
 def test_json_is_complete_and_versioned(command: Command) -> None:
     said = json.loads(command("--json").stdout)
     assert (said["version"], said["month"], said["complete"]) == (1, "2026-10", True)
