@@ -1,0 +1,36 @@
+"""What k bad requests of n say about the share that is bad: exact one-sided bounds, and what is missing.
+
+Clopper and Pearson, The use of confidence or fiducial limits illustrated in the case of the binomial,
+Biometrika 26 (1934). A claim such as "p95 < 3 s" is one about a share: fewer than 5 % take 3 s or more.
+Shares and confidences are numbers from 0 to 1.
+"""
+
+from __future__ import annotations
+
+from scipy.stats import beta
+
+CONFIDENCE = 0.95
+
+
+def upper(bad: int, of: int, confidence: float = CONFIDENCE) -> float:
+    """The share is below it, with this confidence; 1.0 while nothing was good."""
+    return 1.0 if bad >= of else float(beta.ppf(confidence, bad + 1, of - bad))
+
+
+def lower(bad: int, of: int, confidence: float = CONFIDENCE) -> float:
+    """The share is above it, with this confidence; 0.0 while nothing was bad."""
+    return 0.0 if bad == 0 else float(beta.ppf(1 - confidence, bad, of - bad + 1))
+
+
+def enough(bad: int, limit: float, confidence: float = CONFIDENCE) -> int:
+    """How many requests it takes, `bad` of them bad, to show a share below `limit`."""
+    least, most = bad, bad + 1
+    while upper(bad, most, confidence) >= limit:
+        least, most = most, 2 * most
+    while most - least > 1:
+        middle = (least + most) // 2
+        if upper(bad, middle, confidence) < limit:
+            most = middle
+        else:
+            least = middle
+    return most
