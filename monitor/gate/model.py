@@ -90,6 +90,8 @@ class Result:
     evidence: Evidence = Evidence()
     where: str = ""
     document: str = ""
+    runbook: str = ""
+    """Of the objective, for `explain`; "" where there is none."""
     missing: int = 0
     """Requests that it would take to decide."""
     asked: tuple[Asked, ...] = ()
@@ -116,9 +118,13 @@ class Report:
     stalled: float = 0.0
     interrupted: bool = False
     versions: tuple[str, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    """All of the file: those that were needed (each result has its own), those that were not, the expired."""
+    on_inconclusive: str = "fail"
 
-    def exit(self, on_inconclusive: str = "fail") -> Exit:
-        """`on_inconclusive`: fail, pass or wait (as fail, once the waiting is over)."""
+    def exit(self, on_inconclusive: str = "") -> Exit:
+        """`on_inconclusive`: fail, pass or wait (as fail, once the waiting is over); "": as the report's."""
+        lenient = (on_inconclusive or self.on_inconclusive) == "pass"
         causes = {each.cause for each in self.results}
         if self.interrupted:
             return Exit.INTERRUPTED
@@ -130,7 +136,7 @@ class Report:
             return Exit.ERROR
         if not any(each.verdict is Verdict.PASS for each in self.results):
             return Exit.INCONCLUSIVE
-        if any(_open(each) for each in self.results) and on_inconclusive != "pass":
+        if any(_open(each) for each in self.results) and not lenient:
             return Exit.INCONCLUSIVE
         return Exit.PASS
 

@@ -4,8 +4,8 @@ Looking at a fixed-size interval after every request errs several times as often
 sequential probability ratio tests (Sequential tests of statistical hypotheses, Ann. Math. Stat. 16, 1945) are
 looked at instead, each of which stops on one side alone: one shows a share below the limit, the other one
 above. They are cut off after `most` requests, where what is left of the risk decides; the recursion over
-(n, bad) that says what the whole errs is Aroian's direct method (Technometrics 10, 1968). Shares and risks are
-numbers from 0 to 1.
+(n, bad) that says what the whole errs is Aroian's direct method (Technometrics 10, 1968). Shares and risks
+are numbers from 0 to 1.
 """
 
 from __future__ import annotations
