@@ -33,13 +33,14 @@ lint: $(ready) ## ruff, its formatter, mypy --strict
 render: $(ready) ## write everything that follows from alerts/objectives.yml
 	@$(bin)/paciolus-monitor render $(ARGS)
 
-bench: $(ready) servers ## cost per request, per probe and per scheduled target, beside the usual choices
+bench: $(ready) servers ## cost per request, per probe and per scheduled target, beside the usual choices; how often the gate errs
 	@$(bin)/python -m benchmarks.instrumentation
 	@$(bin)/python -m benchmarks.probe
 	@$(bin)/python -m benchmarks.schedule
 	@$(bin)/python -m benchmarks.analysis
 	@$(bin)/python -m benchmarks.paging
 	@$(bin)/python -m benchmarks.year
+	@$(bin)/python -m benchmarks.gate
 
 setup: $(ready) servers ## .venv, and the servers that the tests use
 

@@ -26,12 +26,13 @@ _STALL = 0.05
 
 
 class Transfer:
-    """One request in flight: its last header line and its body so far, and how it ended: `ended` resolves
-    to libcurl's code and message. `timeout` is in seconds; time in which the loop was blocked is given
-    back, up to as much again. `max_body` is in bytes, after decompression."""
+    """One request in flight: its last header line (or all of them) and its body so far, and how it ended:
+    `ended` resolves to libcurl's code and message. `timeout` is in seconds; time in which the loop was
+    blocked is given back, up to as much again. `max_body` is in bytes, after decompression."""
 
-    def __init__(self, multi: Multi, timeout: float, max_body: int) -> None:
-        self.header: deque[bytes] = deque(maxlen=1)
+    def __init__(self, multi: Multi, timeout: float, max_body: int, keep_header: bool = False) -> None:
+        # libcurl takes 300 KB of them at most.
+        self.header: deque[bytes] = deque(maxlen=None if keep_header else 1)
         self.body = bytearray()
         self.overflowed = False
         self.ended: asyncio.Future[tuple[int, str]] = multi.loop.create_future()

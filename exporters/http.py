@@ -29,6 +29,7 @@ import asyncio
 import re
 import ssl
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -67,7 +68,7 @@ class Request:
     byte. `max_body` counts bytes after decompression. `expect_status` are inclusive ranges; when redirects
     are followed they judge the last answer. `expect_body` is searched in the body: nothing bounds its time,
     so keep nested repeats out of it. Without `ca_file` the system's certificates are trusted. A proxy comes
-    from `proxy` only, never from the environment."""
+    from `proxy` only, never from the environment. `keep_headers`: the result has those of the answer."""
 
     url: str
     method: str = "GET"
@@ -81,6 +82,7 @@ class Request:
     proxy: str | None = None
     ca_file: str | None = None
     compressed: bool = False
+    keep_headers: bool = False
 
     @property
     def secure(self) -> bool:
@@ -105,7 +107,8 @@ class Result:
     our own event loop was blocked meanwhile (over 50 ms at a time): then the times are upper bounds, and it
     is not the target's doing. `retry_after` is in seconds, at most MAX_RETRY_AFTER; a Retry-After of 0
     counts as none. `certificate_expires`, in seconds since the epoch, is the earliest end of the certificates
-    that the server sent, trusted or not; None without TLS, or when the handshake did not get that far."""
+    that the server sent, trusted or not; None without TLS, or when the handshake did not get that far.
+    `headers`, on request, are those of the last answer, their names in lower case."""
 
     reason: Reason | None
     detail: str
@@ -119,6 +122,7 @@ class Result:
     content_type: str = ""
     stalled: float = 0.0
     certificate_expires: float | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def success(self) -> bool:
@@ -169,7 +173,7 @@ class Prober:
 
 
 async def _perform(multi: Multi, curl: pycurl.Curl, request: Request) -> Result:
-    transfer = Transfer(multi, request.timeout, request.max_body)
+    transfer = Transfer(multi, request.timeout, request.max_body, request.keep_headers)
     try:
         try:
             _configure(curl, request, transfer)
@@ -290,7 +294,20 @@ def _result(curl: pycurl.Curl, request: Request, transfer: Transfer, code: int, 
         content_type=curl.getinfo(pycurl.CONTENT_TYPE) or "",
         stalled=transfer.stalled,
         certificate_expires=_certificate_expires(curl.getinfo_raw(pycurl.INFO_CERTINFO)),
+        headers=_headers(transfer.header) if request.keep_headers else (),
     )
+
+
+def _headers(lines: Iterable[bytes]) -> tuple[tuple[str, str], ...]:
+    """Of the last answer: libcurl hands over those of redirects, too, each after its status line."""
+    found: list[tuple[str, str]] = []
+    for line in lines:
+        name, colon, value = line.decode("latin-1").partition(":")
+        if colon:
+            found.append((name.strip().lower(), value.strip()))
+        elif line.startswith(b"HTTP/"):
+            found.clear()
+    return tuple(found)
 
 
 def _certificate_expires(chain: list[tuple[tuple[bytes, bytes], ...]]) -> float | None:
@@ -336,7 +353,7 @@ def _phases(curl: pycurl.Curl, total: float, secure: bool) -> tuple[Phases, str]
 
 
 def _judge(curl: pycurl.Curl, request: Request, transfer: Transfer, status: int) -> tuple[Reason | None, str]:
-    if transfer.header and transfer.header[0].strip():
+    if transfer.header and transfer.header[-1].strip():
         return Reason.BODY, "the connection closed in the middle of the headers"
     if not any(low <= status <= high for low, high in request.expect_status):
         expected = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in request.expect_status)

@@ -558,3 +558,16 @@ async def test_hostile_answers_cost_bounded_memory() -> None:
         output, _ = await asyncio.wait_for(child.communicate(), 60)
     assert child.returncode == 0
     assert int(output) * 1024 < 30_000_000
+
+
+async def test_headers_are_kept_on_request_and_those_of_the_last_answer(prober: Prober) -> None:
+    async with serving(
+        says(HEAD + b"X-Request-ID:  a1 \r\nSet-Cookie: b:c\r\nContent-Length: 2\r\n\r\nok")
+    ) as there:
+        moved = f"HTTP/1.1 302 Found\r\nX-Old: 1\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n".encode()
+        async with serving(says(moved)) as here:
+            result = await prober.probe(Request(here, max_redirects=1, keep_headers=True))
+            assert result.headers == (("x-request-id", "a1"), ("set-cookie", "b:c"), ("content-length", "2"))
+            assert (await prober.probe(Request(there))).headers == ()
+    cut = await answer(prober, says(HEAD + b"Content-T"), keep_headers=True)
+    assert (cut.reason, cut.status) == (Reason.BODY, 200)

@@ -1,0 +1,79 @@
+"""What a gate will cost and what it can see, said before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from monitor.gate.sample import WARM_UP
+from monitor.gate.sequential import BAD, GOOD, Odds, planned
+from monitor.quantity import format_duration
+
+HEAD = ("check", "bad at most", "requests", "time", "at 1/5 of it", "at the limit", "at 3 times")
+
+
+class Claim(NamedTuple):
+    """That fewer than `limit` of the requests are bad; one takes about `seconds`."""
+
+    check: str
+    limit: float
+    seconds: float
+
+
+class _Sized(NamedTuple):
+    claim: Claim
+    most: int
+    good: Odds[float]
+    at_limit: Odds[float]
+    bad: Odds[float]
+
+
+def plan(claims: Iterable[Claim], max_requests: int, max_time: float) -> str:
+    """A table, a sum, and what does not fit. `max_time` in seconds."""
+    sized, refused = [], []
+    for claim in claims:
+        try:
+            sized.append(_size(claim))
+        except ValueError as error:
+            refused.append(f"{claim.check}: {error}")
+    lines = [*_table([HEAD, *map(_row, sized)])] if sized else []
+    return "\n".join([*lines, *refused, *_sum(sized, max_requests, max_time)])
+
+
+def _size(claim: Claim) -> _Sized:
+    test = planned(claim.limit)
+    odds = (test.odds(min(1.0, each * claim.limit)) for each in (GOOD, 1.0, BAD))
+    return _Sized(claim, test.most + WARM_UP, *odds)
+
+
+def _row(each: _Sized) -> tuple[str, ...]:
+    usual = round(each.good.requests) + WARM_UP
+    return (
+        each.claim.check,
+        f"{100 * each.claim.limit:g} %",
+        f"{usual}, at most {each.most}",
+        f"{_time(usual * each.claim.seconds)}, at most {_time(each.most * each.claim.seconds)}",
+        f"passes {each.good.passes:.1%}",
+        f"passes {each.at_limit.passes:.1%}",
+        f"fails {each.bad.fails:.1%}",
+    )
+
+
+def _sum(sized: Sequence[_Sized], max_requests: int, max_time: float) -> Iterator[str]:
+    requests = sum(each.most for each in sized)
+    seconds = sum(each.most * each.claim.seconds for each in sized)
+    yield f"In all at most {requests} requests of {max_requests}, {_time(seconds)} of {_time(max_time)}."
+    if requests > max_requests:
+        yield f"It may run out of requests before all is decided: --max-requests {requests} is enough."
+    if seconds > max_time:
+        yield f"It may run out of time before all is decided: --max-time {_time(seconds)} is enough."
+
+
+def _time(seconds: float) -> str:
+    return format_duration(float(round(seconds))) if seconds >= 1 else "1s"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
