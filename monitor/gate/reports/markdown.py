@@ -28,7 +28,7 @@ def _lines(report: Report, base: str) -> Iterator[str]:
         yield from ("## Waivers", "", *(f"- {_safe(each)}" for each in words.waivers(report)), "")
     yield from ("## All checks", "")
     for group, results in by_group(report.results).items():
-        yield from (f"### {_safe(group)}", "", "| | check | evidence |", "| --- | --- | --- |")
+        yield from (f"### {_safe(group)}", "", "| check | evidence |", "| --- | --- |")
         yield from (_row(each, base) for each in results)
         yield ""
 
@@ -46,9 +46,8 @@ def _loud(result: Result, base: str) -> Iterator[str]:
 def _row(result: Result, base: str) -> str:
     found = words.standing(result)
     told = [*map(_safe, words.evidence(result)), *_slowest(result), _source(result, base)]
-    name = f"**{_safe(result.check)}**<br>{_safe(result.claim)}"
-    shown = f"**{found}**" if found in LOUD else found
-    return f"| {shown} | {name} | {'<br>'.join(filter(None, told))} |"
+    name = f"**{_safe(result.check)}**: {f'**{found}**' if found in LOUD else found}"
+    return f"| {name}<br>{_safe(result.claim)} | {'<br>'.join(filter(None, told))} |"
 
 
 def _slowest(result: Result) -> Iterable[str]:
