@@ -22,6 +22,7 @@ from monitor.config import Config
 from monitor.cycle import Condition, Cycle
 from monitor.dispatch import Dispatch
 from monitor.filewatch import digests
+from monitor.gate.hook import Hook
 from monitor.heartbeat import Heartbeat
 from monitor.history import History
 from monitor.loading import files_of
@@ -91,6 +92,7 @@ class Agent:
         self.working = Working(
             self.cycle, self.metrics, clock, self.quiet, (self._outbox.stall,), self._notes
         )
+        self._gate = Hook(self._history.engine, self._calls, self.metrics, config.targets)
         self._heartbeat = Heartbeat(config.heartbeat, self.working, self.metrics, clock)
         self.reload = Reload(
             Parts(
@@ -116,7 +118,7 @@ class Agent:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload.ask)
         past = Past(self._history, time.monotonic)
-        page = Page(self.cycle, self.metrics, self._clock, self.quiet, past, self.working)
+        page = Page(self.cycle, self.metrics, self._clock, self.quiet, past, self.working, self._gate)
         tasks = [
             asyncio.create_task(self._recorder.run(), name="recorder"),
             asyncio.create_task(self._outbox.run(), name="outbox"),
@@ -125,6 +127,7 @@ class Agent:
             asyncio.create_task(self._heartbeat.run(), name="heartbeat"),
             asyncio.create_task(self.quiet.run(self._clock), name="quiet"),
             asyncio.create_task(serve(page, listening), name="web"),
+            asyncio.create_task(self._gate.watch(), name="gates"),
             asyncio.create_task(self._resends.run(), name="resends"),
             asyncio.create_task(self.reload.run(), name="reload"),
         ]
@@ -184,6 +187,7 @@ class Agent:
         await asyncio.wait(tasks, timeout=LAST_WORDS)
         await self._prober.close()
         await self._heartbeat.close()
+        await self._gate.close()
         await self._receivers.close()
         self._calls.close()
         self._history.close()

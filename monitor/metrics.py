@@ -26,6 +26,7 @@ class AgentMetrics:
         self._declare_own_health(registry)
         self._declare_store(registry)
         self._declare_configuration(registry)
+        self._declare_gate(registry)
 
     def _declare_probes(self, to: CollectorRegistry) -> None:
         by = ("target", "check")
@@ -165,6 +166,19 @@ class AgentMetrics:
         for target, shown in self._shown.items():
             shown -= {key for key in shown if lost({"target": target, "check": key.check, "alert": key.name})}
         self._shown = {target: shown for target, shown in self._shown.items() if shown}
+
+    def _declare_gate(self, to: CollectorRegistry) -> None:
+        by = ("target", "profile")
+        self._gate_verdict = Gauge(
+            "gate_verdict", "The release gate's last run: 1 passed, 0 failed, NaN unknown.", by, registry=to
+        )
+        self._gate_last_run = Gauge(
+            "gate_last_run_timestamp_seconds", "When the release gate's last run ended.", by, registry=to
+        )
+
+    def gated(self, target: str, profile: str, ended: float, passed: bool | None) -> None:
+        self._gate_verdict.labels(target, profile).set(float("nan") if passed is None else passed)
+        self._gate_last_run.labels(target, profile).set(ended)
 
     def born(self, target: str, checks: Iterable[str], notifiers: Iterable[str]) -> None:
         """Counters start at 0, so that the first event is an increase."""

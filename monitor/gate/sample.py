@@ -1,4 +1,4 @@
-"""Asks a target until a sequential test is decided: what counts, what does not, and what is worth telling.
+"""Asks a target until its claims are decided: what counts, what does not, and what is worth telling.
 
     warm-up     the first requests, one by one: how long a cold start took is told, and not judged
     bad         an error, a missed deadline, an answer that is too slow
@@ -18,7 +18,7 @@ import asyncio
 import heapq
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from exporters.http import Reason
@@ -71,8 +71,8 @@ Ask = Callable[[], Awaitable[Answer]]
 """Has a deadline of its own, and never raises."""
 
 
-def answered(what: str, probed: Probed) -> Answer:
-    """From a probe. Ask with `keep_headers` for its request id."""
+def answered(what: str, probed: Probed, request_id: str = "") -> Answer:
+    """From a probe. Where no request id was sent, that of the answer is told, if its headers were kept."""
     phases = {name: seconds for name, seconds in asdict(probed.phases).items() if seconds}
     # Also "connect", with a first byte waited for, is who accepts and hangs up: that is an error.
     reached = probed.success or bool(phases.keys() & {"tls", "first_byte", "transfer"})
@@ -81,7 +81,7 @@ def answered(what: str, probed: Probed) -> Answer:
             what,
             probed.status,
             probed.duration,
-            dict(probed.headers).get("x-request-id", ""),
+            request_id or dict(probed.headers).get("x-request-id", ""),
             "" if probed.success else probed.detail,
             phases,
         ),
@@ -92,6 +92,19 @@ def answered(what: str, probed: Probed) -> Answer:
         stalled=probed.stalled,
         throttled=(probed.retry_after or THROTTLED) if probed.status == 429 else None,
     )
+
+
+def _silent(_bad: int, _of: int) -> None:
+    """For whom nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An answer that takes `slow` seconds is bad. `told` hears (bad, of) after each one that is judged."""
+
+    test: Sequential
+    slow: float = float("inf")
+    told: Callable[[int, int], None] = _silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +122,15 @@ class Sampled:
     of: int
     bound: float | None
     missing: int
+    invalid: int
+    slowest: tuple[Asked, ...]
+    failed: tuple[Asked, ...]
     seconds: float
     requests: int
     retries: int
-    invalid: int
     throttled: int
     stalled: float
     cold: Asked | None
-    slowest: tuple[Asked, ...]
-    failed: tuple[Asked, ...]
 
     @property
     def evidence(self) -> Evidence:
@@ -144,85 +157,81 @@ class Sampled:
 
 async def sample(
     ask: Ask,
-    test: Sequential,
+    claims: Sequence[Claim],
     *,
     deadline: float,
     requests: int,
-    slow: float = float("inf"),
     warm_up: int = WARM_UP,
     at_once: int = 1,
-    told: Callable[[int, int], None] = lambda _bad, _of: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> Sampled:
-    """An answer that takes `slow` seconds is bad. Ends by `deadline`, with at most so many requests.
+) -> list[Sampled]:
+    """One result for each claim: they look at the same requests, each until it is decided.
 
-    `told` hears (bad, of) after each request. What is under way at the end is cancelled, and not judged.
+    Ends by `deadline`, with at most so many `requests`. What is under way at the end is cancelled, and not
+    judged.
     """
-    turn = _Sampling(ask, test, requests, slow, warm_up, sleep)
+    line = _Line(ask, requests, warm_up, sleep)
+    tallies = [_Tally(claim) for claim in claims]
     began = clock()
+
+    def over() -> bool:
+        return line.down or clock() >= deadline or all(each.closed for each in tallies)
+
+    def judge(answer: Answer) -> None:
+        for each in tallies:
+            each.take(answer)
+
     try:
         async with asyncio.timeout(deadline - began) as scope:
-            await turn.run(at_once, lambda: clock() >= deadline, told)
+            await line.run(at_once, over, judge)
     except TimeoutError:
         if not scope.expired():
             raise
-    return turn.sampled(clock() - began)
+    return [_sampled(each, line, clock() - began) for each in tallies]
 
 
-class _Sampling:
+class _Line:
+    """To the target: all that is asked and tried again, until somebody has heard enough."""
+
     def __init__(
-        self,
-        ask: Ask,
-        test: Sequential,
-        budget: int,
-        slow: float,
-        warm_up: int,
-        sleep: Callable[[float], Awaitable[None]],
+        self, ask: Ask, budget: int, warm_up: int, sleep: Callable[[float], Awaitable[None]]
     ) -> None:
-        self.ask, self.test, self.budget, self.slow = ask, test, budget, slow
-        self.warming, self.sleep = warm_up, sleep
-        self.bad = self.of = self.requests = self.retries = self.invalid = self.throttled = 0
-        self.unreached = 0
+        self.ask, self.budget, self.warming, self.sleep = ask, budget, warm_up, sleep
+        self.requests = self.retries = self.throttled = self.unreached = 0
         self.reached = self.forgiven = False
         self.stalled = 0.0
         self.cold: Asked | None = None
-        self.slowest: list[Asked] = []
-        self.failed: list[Asked] = []
 
-    async def run(self, at_once: int, late: Callable[[], bool], told: Callable[[int, int], None]) -> None:
+    @property
+    def down(self) -> bool:
+        return not self.reached and self.unreached >= DOWN
+
+    async def run(self, at_once: int, over: Callable[[], bool], judge: Callable[[Answer], None]) -> None:
         under_way: deque[asyncio.Task[Answer]] = deque()
         try:
-            while not self.over and not late():
+            while not over():
                 places = 1 if self.warming else at_once
                 while len(under_way) < places and self.requests + len(under_way) < self.budget:
                     under_way.append(asyncio.create_task(self._asked()))
                 if not under_way:
                     return
-                self._take(await under_way.popleft())
-                told(self.bad, self.of)
+                if self._counts(answer := await under_way.popleft()):
+                    judge(answer)
         finally:
             for each in under_way:
                 each.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
 
-    @property
-    def over(self) -> bool:
-        return self.verdict is not None or self.cause in (Cause.TARGET_DOWN, Cause.STALLED)
-
-    @property
-    def verdict(self) -> Verdict | None:
-        return self.test.verdict(self.bad, self.of)
-
-    @property
-    def cause(self) -> Cause | None:
-        if self.verdict is not None:
-            return None
-        if not self.reached and self.unreached >= DOWN:
-            return Cause.TARGET_DOWN
-        if self.invalid > max(INVALID, INVALID_SHARE * self.of):
-            return Cause.STALLED
-        return Cause.TOO_FEW if self.of else Cause.NO_SAMPLES
+    def _counts(self, answer: Answer) -> bool:
+        if answer.throttled is not None:
+            self.throttled += 1
+            return False
+        if self.warming:
+            self.warming -= 1
+            self.cold = self.cold or answer.asked
+            return False
+        return True
 
     async def _asked(self) -> Answer:
         answer = await self._once()
@@ -250,41 +259,67 @@ class _Sampling:
         self.stalled += answer.stalled
         return answer
 
-    def _take(self, answer: Answer) -> None:
-        if answer.throttled is not None:
-            self.throttled += 1
-        elif self.warming:
-            self.warming -= 1
-            self.cold = self.cold or answer.asked
-        elif answer.invalid(self.slow):
-            self.invalid += 1
-        else:
-            self.of += 1
-            self.bad += answer.bad(self.slow)
-            self._show(answer)
 
-    def _show(self, answer: Answer) -> None:
+class _Tally:
+    """Of one claim, until it is decided."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.bad = self.of = self.invalid = 0
+        self.slowest: list[Asked] = []
+        self.failed: list[Asked] = []
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return self.claim.test.verdict(self.bad, self.of)
+
+    @property
+    def stalled(self) -> bool:
+        return self.invalid > max(INVALID, INVALID_SHARE * self.of)
+
+    @property
+    def closed(self) -> bool:
+        return self.verdict is not None or self.stalled
+
+    def take(self, answer: Answer) -> None:
+        if self.closed:
+            return
+        if answer.invalid(self.claim.slow):
+            self.invalid += 1
+            return
+        self.of += 1
+        self.bad += answer.bad(self.claim.slow)
         shown = self.failed if answer.failed else self.slowest
         shown[:] = heapq.nlargest(SHOWN, [*shown, answer.asked], key=lambda each: each.seconds)
+        self.claim.told(self.bad, self.of)
 
-    def sampled(self, seconds: float) -> Sampled:
-        bound = self.test.lower if self.verdict is Verdict.FAIL else self.test.upper
-        decided = self.verdict in (Verdict.PASS, Verdict.FAIL)
-        return Sampled(
-            verdict=self.verdict or Verdict.INCONCLUSIVE,
-            cause=self.cause,
-            limit=self.test.limit,
-            bad=self.bad,
-            of=self.of,
-            bound=bound(self.bad, self.of) if self.of else None,
-            missing=0 if decided else self.test.missing(self.bad, self.of),
-            seconds=seconds,
-            requests=self.requests,
-            retries=self.retries,
-            invalid=self.invalid,
-            throttled=self.throttled,
-            stalled=self.stalled,
-            cold=self.cold,
-            slowest=tuple(self.slowest),
-            failed=tuple(self.failed),
-        )
+
+def _sampled(tally: _Tally, line: _Line, seconds: float) -> Sampled:
+    test, bad, of, verdict = tally.claim.test, tally.bad, tally.of, tally.verdict
+    bound = test.lower if verdict is Verdict.FAIL else test.upper
+    return Sampled(
+        verdict or Verdict.INCONCLUSIVE,
+        None if verdict else _cause(tally, line),
+        test.limit,
+        bad,
+        of,
+        bound(bad, of) if of else None,
+        0 if verdict in (Verdict.PASS, Verdict.FAIL) else test.missing(bad, of),
+        tally.invalid,
+        tuple(tally.slowest),
+        tuple(tally.failed),
+        seconds,
+        line.requests,
+        line.retries,
+        line.throttled,
+        line.stalled,
+        line.cold,
+    )
+
+
+def _cause(tally: _Tally, line: _Line) -> Cause:
+    if line.down:
+        return Cause.TARGET_DOWN
+    if tally.stalled:
+        return Cause.STALLED
+    return Cause.TOO_FEW if tally.of else Cause.NO_SAMPLES

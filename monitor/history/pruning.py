@@ -16,6 +16,7 @@ from monitor.history.tables import (
     conversations,
     deploys,
     failures,
+    gate_runs,
     incidents,
     outbox,
     outcomes,
@@ -47,6 +48,7 @@ def prune(writing: Writing, numbers: Numbers, now: float) -> None:
     _delete_by_id(writing, probe_results, probe_results.c.at < now - KEEP_RESULTS)
     _delete_by_id(writing, transitions, transitions.c.at < now - KEEP_TRANSITIONS)
     _delete_by_id(writing, deploys, deploys.c.at < now - KEEP_TRANSITIONS)
+    _delete_by_id(writing, gate_runs, gate_runs.c.at < now - KEEP_TRANSITIONS)
     _delete_by_id(writing, incidents, incidents.c.resolved_at < now - KEEP_TRANSITIONS)
     with writing() as connection:
         connection.execute(conversations.delete().where(conversations.c.ended_at < now - KEEP_CONVERSATIONS))

@@ -132,6 +132,20 @@ deploys = sa.Table(
     sa.Column("branch", sa.Text, nullable=False),
     sa.Column("before", sa.Text, nullable=False),
 )
+gate_runs = sa.Table(
+    "gate_runs",
+    schema,
+    sa.Column("id", ROW_ID, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False, index=True),
+    sa.Column("ended", sa.Float, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("profile", sa.Text, nullable=False),
+    sa.Column("exit", sa.Integer, nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("report", sa.Text, nullable=False),
+)
+"""What the release gate found at `target`, a URL: its exit status, and the whole report as JSON."""
+
 transitions = sa.Table(
     "transitions",
     schema,

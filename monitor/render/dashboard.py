@@ -36,6 +36,9 @@ DEPLOYED = (
 """A version that was not there two minutes ago, of a target that ran another one within the hour: a release
 or a rollback, and neither a restart nor Prometheus' own first look."""
 
+GATED = f"gate_verdict{{{OF_INSTANCE}}} and gate_last_run_timestamp_seconds{{{OF_INSTANCE}}} > time() - 120"
+"""For two minutes after a run of the release gate: 1 passed, 0 failed, NaN nobody knows."""
+
 
 class Band(NamedTuple):
     """Panels side by side: each with its width, of COLUMNS."""
@@ -68,7 +71,7 @@ def dashboard(name: str, variables: list[Json], *bands: Band) -> str:
         "refresh": "30s",
         "time": {"from": "now-3h", "to": "now"},
         "templating": {"list": [_datasource(), *variables]},
-        "annotations": {"list": [_deploys()]},
+        "annotations": {"list": [_deploys(), _gates()]},
         "links": [_link(other) for other in FAMILY if other != name],
         "panels": list(_laid_out(bands)),
     }
@@ -126,6 +129,19 @@ def _deploys() -> Json:
         "step": "30s",
         "iconColor": "blue",
         "titleFormat": "{{target}}: version {{version}}",
+    }
+
+
+def _gates() -> Json:
+    return {
+        "name": "Release gate",
+        "datasource": DATASOURCE,
+        "enable": True,
+        "expr": GATED,
+        "step": "30s",
+        "iconColor": "purple",
+        "titleFormat": "{{target}}: gate {{profile}}",
+        "useValueForTime": False,
     }
 
 

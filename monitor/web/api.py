@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Depends
@@ -53,15 +53,20 @@ def routes(page: Page) -> APIRouter:
     return api
 
 
-def changes(page: Page, actions: Actions) -> APIRouter:
+def same_site(page: Page) -> Callable[[Request], None]:
     """JSON alone: another site's page can't make a browser send that without asking first."""
 
-    def same_site(request: Request) -> None:
+    def check(request: Request) -> None:
         check_origin(request, page.config.web.url)
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             raise HTTPException(415, "expected content-type: application/json")
 
-    api = APIRouter(prefix="/api/v1", dependencies=[Depends(same_site)], responses=REFUSALS)
+    return check
+
+
+def changes(page: Page, actions: Actions) -> APIRouter:
+    depends = [Depends(same_site(page))]
+    api = APIRouter(prefix="/api/v1", dependencies=depends, responses=REFUSALS)
 
     @api.post("/silences", status_code=201, summary="Measure on, and tell nobody")
     async def silence(request: Request, asked: NewSilence) -> SilenceMade:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Response
+from fastapi import Depends, FastAPI, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from monitor.web import api, api_past, badges, people, posting
+from monitor.web import api, api_gate, api_past, badges, people, posting
 from monitor.web.access import Guard
 from monitor.web.actions import Actions
 from monitor.web.bounds import Bounds
@@ -36,6 +36,8 @@ def create_web(page: Page) -> FastAPI:
     web.include_router(api.routes(page))
     web.include_router(api.changes(page, actions))
     web.include_router(api_past.routes(page))
+    web.include_router(api_gate.reading(page))
+    web.include_router(api_gate.asking(page), dependencies=[Depends(api.same_site(page))])
     web.include_router(people.routes(page, drawing), include_in_schema=False)
     web.include_router(
         posting.routes(posting.Posting(page, drawing, forms), actions), include_in_schema=False

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.alerting import Alert
+from monitor.gate.runs import GateRun
 from monitor.history import Bar, Deploy, Failure, Incident, Point
 from monitor.web.page import Page, Snapshot
 from monitor.web.past import DAY, DEFAULT, HEALTH, RANGES, Away, Question, Range, main_check
@@ -31,11 +32,16 @@ class Gathered:
     incidents: list[Incident] | Away = NOT_ASKED
     deploys: list[Deploy] | Away = NOT_ASKED
     failures: list[Failure] | Away = NOT_ASKED
+    gates: list[GateRun] | Away = NOT_ASKED
+
+    @property
+    def _lists(self) -> tuple[list[Any] | Away, ...]:
+        return (self.incidents, self.deploys, self.failures, self.gates)
 
     @property
     def away(self) -> str:
         """Why something is missing."""
-        every = (*self.bars.values(), *self.points.values(), self.incidents, self.deploys, self.failures)
+        every = (*self.bars.values(), *self.points.values(), *self._lists)
         return next((each.why for each in every if isinstance(each, Away) and each is not NOT_ASKED), "")
 
 
@@ -44,6 +50,7 @@ async def of_start(page: Page, snapshot: Snapshot, wanted: Range) -> Gathered:
     asked: dict[Any, Question[Any]] = {
         "incidents": past.incidents(now - RECENT, now),
         "deploys": past.deploys(now - RECENT, now),
+        "gates": past.gates(now - RECENT, now),
     }
     charted = {(each.key.target, each.key.name): _around(each, now) for each in snapshot.alerts[:MOST_CHARTS]}
     for place, far in charted.items():
@@ -61,6 +68,7 @@ async def of_target(page: Page, snapshot: Snapshot, name: str, wanted: Range) ->
         "incidents": past.incidents(now - LONG, now, name),
         "deploys": past.deploys(now - LONG, now, name),
         "failures": past.failures(name, MOST_FAILURES),
+        "gates": past.gates(now - LONG, now, (watched.target.url,) if watched else ()),
     }
     charted = {(name, each.objective.name): wanted for each in watched.readings} if watched else {}
     for place in charted:
@@ -96,5 +104,5 @@ def _sorted(answers: Mapping[Any, Any], wanted: Range, charted: Mapping[tuple[st
         charted,
         of_kind("bars"),
         of_kind("points"),
-        *(answers.get(name, NOT_ASKED) for name in ("incidents", "deploys", "failures")),
+        *(answers.get(name, NOT_ASKED) for name in ("incidents", "deploys", "failures", "gates")),
     )

@@ -11,6 +11,7 @@ from monitor.alerting import Alert
 from monitor.config import Config, Target
 from monitor.conversations import Conversation
 from monitor.cycle import Cycle
+from monitor.gate.hook import Hook
 from monitor.judge import Reading, Verdict
 from monitor.maintenance import Window
 from monitor.metrics import AgentMetrics
@@ -76,6 +77,7 @@ class Page:
     quiet: Quiet
     past: Past
     working: Working
+    gate: Hook
     changes: Changes = field(default_factory=Changes)
 
     @property

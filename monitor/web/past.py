@@ -16,6 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from monitor import deploys
 from monitor.config import Target
+from monitor.gate import runs
+from monitor.gate.runs import GateRun
 from monitor.history import Bar, Deploy, Failure, History, Incident, Point
 from monitor.storecalls import cause
 from monitor.web.threads import CrowdedError, Threads
@@ -113,6 +115,13 @@ class Past:
     def deploys(self, since: float, now: float, target: str | None = None) -> Question[list[Deploy]]:
         ask = partial(deploys.stored, self._engine, since, target)
         return Question(("deploys", target, now - since), 10.0, ask)
+
+    def gates(self, since: float, now: float, urls: tuple[str, ...] | None = None) -> Question[list[GateRun]]:
+        ask = partial(runs.since, self._engine, since, urls)
+        return Question(("gates", urls, now - since), 2.0, ask)
+
+    def gate_report(self, number: int) -> Question[str | None]:
+        return Question(("gate", number), 60.0, partial(runs.report_of, self._engine, number))
 
     async def answers(self, asked: Mapping[Any, Question[T]]) -> dict[Any, T | Away]:
         """Whatever is there in time; the rest goes on being looked up, for whoever asks next."""

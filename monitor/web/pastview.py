@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from monitor.gate.runs import GateRun
 from monitor.history import Deploy, Failure, Incident
 from monitor.objectives import Objective
 from monitor.quantity import format_duration
@@ -68,6 +69,17 @@ class FailureView:
 
 
 @dataclass(frozen=True, slots=True)
+class GateView:
+    number: int
+    at: Moment
+    target: str
+    profile: str
+    standing: Standing
+    word: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
 class PastView:
     """`away`: why some of it is missing; empty when nothing is."""
 
@@ -75,6 +87,7 @@ class PastView:
     incidents: tuple[IncidentView, ...]
     deploys: tuple[DeployView, ...]
     failures: tuple[FailureView, ...]
+    gates: tuple[GateView, ...]
 
 
 def past_view(gathered: Gathered, now: float) -> PastView:
@@ -85,6 +98,7 @@ def past_view(gathered: Gathered, now: float) -> PastView:
         incidents=tuple(incident_view(each, now) for each in reversed(over)),
         deploys=tuple(_deploy_view(each, now) for each in reversed(_list(gathered.deploys))),
         failures=tuple(_failure_view(each, now) for each in _list(gathered.failures)),
+        gates=tuple(_gate_view(each, now) for each in _list(gathered.gates)),
     )
 
 
@@ -145,6 +159,19 @@ def _failure_view(failure: Failure, now: float) -> FailureView:
         took=format_duration(failure.duration),
         slowest=f"{slowest}: {format_duration(phases[slowest])}" if phases[slowest] else "",
     )
+
+
+_GATES = {
+    True: (Standing.GOOD, "Passed"),
+    False: (Standing.BROKEN, "Failed"),
+    None: (Standing.UNKNOWN, "Nobody knows"),
+}
+
+
+def _gate_view(run: GateRun, now: float) -> GateView:
+    standing, word = _GATES[run.passed]
+    target, profile = plain(run.target, 100), plain(run.profile, 40)
+    return GateView(run.id, Moment(run.at, now), target, profile, standing, word, plain(run.summary))
 
 
 def chart_of(gathered: Gathered, objective: Objective, target: str, now: float) -> Chart | None:

@@ -8,7 +8,7 @@ from itertools import repeat
 from typing import Any
 
 from monitor.gate.model import Asked
-from monitor.gate.sample import Answer, Sampled, sample
+from monitor.gate.sample import Answer, Claim, Sampled, sample
 from monitor.gate.sequential import Sequential, planned
 
 SLOW = 0.2
@@ -42,11 +42,12 @@ class World:
         self.now += seconds
         await asyncio.sleep(0)
 
-    async def sampled(self, test: Sequential | None = None, **wishes: Any) -> Sampled:
-        wishes = {"deadline": self.now + 60, "requests": 400, "slow": SLOW, "warm_up": 0} | wishes
-        return await sample(
-            self.ask, test or planned(0.05), clock=lambda: self.now, sleep=self.sleep, **wishes
-        )
+    async def judged(self, *claims: Claim, **wishes: Any) -> list[Sampled]:
+        wishes = {"deadline": self.now + 60, "requests": 400, "warm_up": 0} | wishes
+        return await sample(self.ask, claims, clock=lambda: self.now, sleep=self.sleep, **wishes)
+
+    async def sampled(self, test: Sequential | None = None, slow: float = SLOW, **wishes: Any) -> Sampled:
+        return (await self.judged(Claim(test or planned(0.05), slow), **wishes))[0]
 
 
 def then(*answers: Answer, forever: Answer = GOOD) -> Iterator[Answer]:

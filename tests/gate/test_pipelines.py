@@ -23,7 +23,7 @@ ACTION = yaml.safe_load((HOUSE / "action.yml").read_text())
 WORKFLOWS = sorted(EXAMPLES.glob("github-*.yml"))
 TEMPLATE = HOUSE / ".gitlab/gate.gitlab-ci.yml"
 GITLAB = [TEMPLATE, EXAMPLES / "gitlab-post-deploy.yml"]
-SCRIPTS = sorted(EXAMPLES.glob("rollback-*"))
+SCRIPTS = sorted(path for path in EXAMPLES.iterdir() if not path.suffix)
 
 
 def checked(shell: str) -> None:
@@ -161,10 +161,10 @@ def platform(answers: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, str
         server.server_close()
 
 
-def roll_back(name: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run(name: str, env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
-        [EXAMPLES / f"rollback-{name}"],
+        [EXAMPLES / name, *arguments],
         env={"PATH": path, "NO_PROXY": "*", **env},
         capture_output=True,
         text=True,
@@ -184,7 +184,9 @@ def render_deploys(*statuses: str) -> dict[str, Any]:
 
 def test_render_goes_back_to_what_was_live_before() -> None:
     with platform(render_deploys("live", "build_failed", "deactivated", "deactivated")) as (url, asked):
-        done = roll_back("render", {"RENDER_API": url, "RENDER_API_KEY": "k3y", "RENDER_SERVICE_ID": "srv-1"})
+        done = run(
+            "rollback-render", {"RENDER_API": url, "RENDER_API_KEY": "k3y", "RENDER_SERVICE_ID": "srv-1"}
+        )
     assert (done.returncode, done.stderr) == (0, "")
     assert asked == [
         ("GET", "/services/srv-1/deploys?limit=20", "Bearer k3y", None),
@@ -195,11 +197,13 @@ def test_render_goes_back_to_what_was_live_before() -> None:
 
 def test_render_without_an_earlier_release_changes_nothing() -> None:
     with platform(render_deploys("live", "canceled")) as (url, asked):
-        done = roll_back("render", {"RENDER_API": url, "RENDER_API_KEY": "k3y", "RENDER_SERVICE_ID": "srv-1"})
+        done = run(
+            "rollback-render", {"RENDER_API": url, "RENDER_API_KEY": "k3y", "RENDER_SERVICE_ID": "srv-1"}
+        )
     assert done.returncode == 1
     assert "no earlier release" in done.stderr
     assert len(asked) == 1
-    assert roll_back("render", {"RENDER_API_KEY": "k3y"}).returncode == 1
+    assert run("rollback-render", {"RENDER_API_KEY": "k3y"}).returncode == 1
 
 
 def digitalocean(*, valid: bool) -> dict[str, Any]:
@@ -217,8 +221,8 @@ def digitalocean(*, valid: bool) -> dict[str, Any]:
 @pytest.mark.parametrize("valid", [True, False])
 def test_digitalocean_asks_whether_it_can_go_back(valid: bool) -> None:
     with platform(digitalocean(valid=valid)) as (url, asked):
-        done = roll_back(
-            "digitalocean",
+        done = run(
+            "rollback-digitalocean",
             {"DIGITALOCEAN_API": url, "DIGITALOCEAN_ACCESS_TOKEN": "k3y", "DIGITALOCEAN_APP_ID": "a1"},
         )
     to = {"deployment_id": "d-2", "skip_pin": False}
@@ -230,3 +234,17 @@ def test_digitalocean_asks_whether_it_can_go_back(valid: bool) -> None:
     assert asked == (wanted if valid else wanted[:2])
     assert done.returncode == (0 if valid else 1)
     assert done.stderr == ("" if valid else "DigitalOcean refuses: it is too old\n")
+
+
+@pytest.mark.parametrize(("status", "end"), [("live", 0), ("build_failed", 1)])
+def test_a_deploy_is_waited_for(status: str, end: int) -> None:
+    answers = {
+        "POST /services/srv-1/deploys": {"id": "dep-7", "status": "build_in_progress"},
+        "GET /services/srv-1/deploys/dep-7": {"id": "dep-7", "status": status},
+    }
+    env = {"RENDER_API_KEY": "k3y", "RENDER_SERVICE_ID": "srv-1", "EVERY": "0"}
+    with platform(answers) as (url, asked):
+        done = run("deploy-render", {"RENDER_API": url, **env}, "c0ffee")
+    assert done.returncode == end
+    assert asked[0] == ("POST", "/services/srv-1/deploys", "Bearer k3y", {"commitId": "c0ffee"})
+    assert (done.stdout + done.stderr).startswith("dep-7 is ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from itertools import chain, cycle, repeat
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from exporters.http import Prober, Reason, Request
 from monitor.gate.model import Asked, Cause
-from monitor.gate.sample import DOWN, PAUSES, SHOWN, WARM_UP, Answer, answered, sample
+from monitor.gate.sample import DOWN, PAUSES, SHOWN, WARM_UP, Answer, Claim, answered, sample
 from monitor.gate.sequential import Verdict, planned
 from tests.exporters.loopback import OK, Conversation, is_silent, says, serving
 from tests.gate.asking import ERROR, GOOD, REFUSED, SLOW, World, answer, then
@@ -44,6 +45,14 @@ async def test_without_a_limit_no_answer_is_too_slow() -> None:
     assert (await World(repeat(answer(0.3))).sampled(slow=float("inf"))).verdict is Verdict.PASS
 
 
+async def test_claims_share_requests_and_each_stops_when_it_is_decided() -> None:
+    """A slow service that errs never: too slow for the one, and good for the other."""
+    quick, right = await World(repeat(answer(0.3))).judged(Claim(planned(0.05), SLOW), Claim(planned(0.05)))
+    assert (quick.verdict, quick.bad, quick.of) == (Verdict.FAIL, 4, 4)
+    assert (right.verdict, right.bad, right.of) == (Verdict.PASS, 0, 86)
+    assert quick.requests == right.requests == 86
+
+
 async def test_the_warm_up_is_told_apart_and_not_judged() -> None:
     found = await World(then(answer(2.5), ERROR, HANGS)).sampled(warm_up=WARM_UP)
     assert found.verdict is Verdict.PASS
@@ -73,7 +82,8 @@ async def test_one_that_never_answers_is_left_at_the_deadline() -> None:
         raise AssertionError
 
     now = asyncio.get_running_loop().time()
-    found = await sample(hang, planned(0.05), deadline=now + 0.05, requests=9, clock=lambda: now)
+    claims = [Claim(planned(0.05))]
+    (found,) = await sample(hang, claims, deadline=now + 0.05, requests=9, clock=lambda: now)
     assert (found.verdict, found.cause, found.of) == (Verdict.INCONCLUSIVE, Cause.NO_SAMPLES, 0)
     assert (found.bound, found.evidence.bad) == (None, None)
 
@@ -199,7 +209,7 @@ async def test_a_few_are_shown() -> None:
 
 async def test_whoever_watches_hears_of_each_request() -> None:
     heard: list[tuple[int, int]] = []
-    await World(then(ERROR)).sampled(told=lambda bad, of: heard.append((bad, of)))
+    await World(then(ERROR)).judged(Claim(planned(0.05), SLOW, lambda bad, of: heard.append((bad, of))))
     assert heard[:3] == [(1, 1), (1, 2), (1, 3)]
 
 
@@ -218,18 +228,9 @@ async def test_quick_answers_do_not_overtake_slow_ones() -> None:
         under_way -= 1
         return found
 
-    end = asyncio.get_running_loop().time() + 60
-    found = await sample(
-        ask,
-        planned(0.05),
-        deadline=end,
-        requests=400,
-        slow=SLOW,
-        warm_up=0,
-        at_once=4,
-        told=lambda bad, _: heard.append(bad),
-        clock=asyncio.get_running_loop().time,
-    )
+    end = time.monotonic() + 60
+    claims = [Claim(planned(0.05), SLOW, lambda bad, _: heard.append(bad))]
+    (found,) = await sample(ask, claims, deadline=end, requests=400, warm_up=0, at_once=4)
     assert most == 4
     assert heard[:5] == [1, 1, 1, 1, 2]
     assert found.verdict is Verdict.FAIL

@@ -19,6 +19,7 @@ from monitor.conversations import Conversation
 from monitor.cycle import Condition, Cycle
 from monitor.deploys import stored
 from monitor.dispatch import Dispatch
+from monitor.gate.hook import Hook
 from monitor.history import Deploy, Entry, History, Message, ProbeRow
 from monitor.judge import Reading, Verdict
 from monitor.metrics import AgentMetrics
@@ -29,6 +30,7 @@ from monitor.quiet import Quiet
 from monitor.quietstore import QuietStore
 from monitor.resources import resource
 from monitor.series import Memory
+from monitor.storecalls import StoreCalls
 from monitor.web import Page
 from monitor.web.past import Past
 from monitor.webconfig import WebConfig
@@ -107,7 +109,8 @@ def world(
     )
     metrics.cycle_ended(NOW)
     past, working = Past(made.history, made.clock), Working(cycle, metrics, made.clock, made.quiet)
-    made.page = Page(cycle, metrics, made.clock, made.quiet, past, working)
+    gate = Hook(made.history.engine, StoreCalls(made.history.engine), metrics, config.targets)
+    made.page = Page(cycle, metrics, made.clock, made.quiet, past, working, gate)
     return made
 
 

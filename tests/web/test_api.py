@@ -20,6 +20,7 @@ PATHS = {
     "/api/v1/incidents?days=30": "/api/v1/incidents",
     "/api/v1/incidents/1": "/api/v1/incidents/{number}",
     "/api/v1/deploys": "/api/v1/deploys",
+    "/api/v1/gate": "/api/v1/gate",
 }
 
 
