@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.gate.bounds import enough
-from monitor.gate.compare import LEAST_EFFECT, PAIRS, RISK, TAIL, bulk_chance, holm, tail_chance
+from monitor.gate.compare import LEAST_EFFECT, PAIRS, RISK, bulk_chance, holm, slowest, tail_chance
 from monitor.gate.leak import BLOCKS, Trend, trend
 from monitor.gate.sequential import Sequential, planned
 
@@ -160,11 +160,13 @@ class Chances(NamedTuple):
     ratio: Values
 
 
-def compared(slower: float = 1.0, tail: float = 0.0, drift: float = 0.0, in_turns: bool = True) -> Chances:
+def compared(
+    slower: float = 1.0, tail: float = 0.0, drift: float = 0.0, in_turns: bool = True, gates: int = GATES
+) -> Chances:
     """Old and new of CHECKS checks a gate. The new one takes `slower` times as long, and five times as long
     for a share `tail` of its requests. `drift`: noise of the machine, which lasts, in standard deviations."""
     dice = np.random.default_rng(11)
-    rows = GATES * CHECKS
+    rows = gates * CHECKS
     old, new = np.exp(0.4 * dice.standard_normal((2, rows, PAIRS)))
     new *= slower * np.where(dice.random(new.shape) < tail, 5.0, 1.0)
     if drift:
@@ -175,7 +177,7 @@ def compared(slower: float = 1.0, tail: float = 0.0, drift: float = 0.0, in_turn
 
 
 def chances(old: Values, new: Values) -> Chances:
-    slow = np.quantile(np.concatenate([old, new], axis=1), TAIL, axis=1, keepdims=True)
+    slow = slowest(np.concatenate([old, new], axis=1))[:, None]
     bad_old, bad_new = ((each > slow).sum(axis=1) for each in (old, new))
     pairs, place = np.unique(np.stack([bad_new, bad_old + bad_new]), axis=1, return_inverse=True)
     known = np.array([tail_chance(int(k), PAIRS, int(bad), 2 * PAIRS) for k, bad in pairs.T])

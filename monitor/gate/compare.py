@@ -75,8 +75,8 @@ class Alarm:
 
 
 def compare(old: Side, new: Side) -> Compared:
-    answers = np.array([*old.seconds, *new.seconds])
-    slow = float(np.quantile(answers, TAIL)) if answers.size else math.inf
+    failed = [math.inf] * (old.failed + new.failed)
+    slow = float(slowest(np.array([*old.seconds, *new.seconds, *failed]))) if old.of + new.of else math.inf
     bad = _bad(old, slow), _bad(new, slow)
     durations = np.array(old.seconds), np.array(new.seconds)
     both = all(each.size for each in durations)
@@ -90,6 +90,11 @@ def compare(old: Side, new: Side) -> Compared:
         ratio=float(np.median(np.divide.outer(durations[1], durations[0]))) if both else 1.0,
         cause=_cause(min(old.of, new.of)),
     )
+
+
+def slowest(durations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is longer is of the tail. Along the last axis; without an end where failures are all of it."""
+    return np.asarray(np.quantile(durations, TAIL, axis=-1, method="lower"))
 
 
 def _cause(least: int) -> Cause | None:
@@ -130,8 +135,9 @@ def alarms(compared: Mapping[str, Compared], risk: float = RISK) -> list[Alarm]:
 
 
 def _said_of_tail(each: Compared) -> str:
-    (old, new), slow = each.bad, f"{1000 * each.slow:.3g} ms"
-    return f"{new} of {each.new.of} failed or took over {slow}, before {old} of {each.old.of}"
+    old, new = each.bad
+    slow = "" if math.isinf(each.slow) else f" or took over {1000 * each.slow:.3g} ms"
+    return f"{new} of {each.new.of} failed{slow}, before {old} of {each.old.of}"
 
 
 def _said_of_bulk(each: Compared) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -66,7 +67,7 @@ def _sum(sized: Sequence[_Sized], max_requests: int, max_time: float) -> Iterato
     if requests > max_requests:
         yield f"It may run out of requests before all is decided: --max-requests {requests} is enough."
     if seconds > max_time:
-        yield f"It may run out of time before all is decided: --max-time {_time(seconds)} is enough."
+        yield f"It may run out of time before all is decided: --max-time {math.ceil(seconds)}s is enough."
 
 
 def _time(seconds: float) -> str:

@@ -1,0 +1,35 @@
+"""What is said before anything is asked."""
+
+from __future__ import annotations
+
+from monitor.gate.plan import Claim, plan
+
+P95, ERRORS = Claim("latency-p95", 0.05, 0.08), Claim("error-rate", 0.05, 0.05)
+
+
+def test_requests_time_and_power_are_told_beforehand() -> None:
+    head, first, second, total = plan([P95, ERRORS], 400, 120).splitlines()
+    assert head.split("  ")[0] == "check"
+    assert [each.strip() for each in first.split("  ") if each] == [
+        "latency-p95",
+        "5 %",
+        "130, at most 191",
+        "10 s, at most 15 s",
+        "passes 96.1%",
+        "passes 4.9%",
+        "fails 99.7%",
+    ]
+    assert head.index("at the limit") == second.index("passes 4.9%")
+    assert total == "In all at most 382 requests of 400, 25 s of 2 min."
+
+
+def test_what_does_not_fit_is_said_with_what_would() -> None:
+    text = plan([P95, ERRORS], 300, 20)
+    assert "--max-requests 382 is enough" in text
+    assert "--max-time 25s is enough" in text
+
+
+def test_what_cannot_be_shown_in_minutes_is_read_from_history() -> None:
+    text = plan([Claim("availability", 0.001, 0.05)], 400, 120)
+    assert text.startswith("availability: to show a share below 0.100% takes more than 5000 requests")
+    assert "read it from history" in text
