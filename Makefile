@@ -4,10 +4,10 @@ export PYTHON
 bin := .venv/bin
 ready := .venv/.ready
 
-.PHONY: help demo stack test nightly differential lint render bench setup servers clean
+.PHONY: help demo stack test nightly differential gate-proof lint render bench setup servers clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 demo: $(ready) ## an API, its agent, a fault, a page, healed; ARGS=--once ends when the story is told
 	@$(bin)/paciolus-monitor demo $(ARGS)
@@ -24,6 +24,9 @@ nightly: $(ready) servers ## what takes minutes: servers killed in mid-alert, an
 
 differential: $(ready) servers ## rules against the agent, as many histories of each kind of SLI as N says: N=20000
 	@N=$${N:-2000} $(bin)/python -m pytest tests/differential $(ARGS)
+
+gate-proof: $(ready) servers ## each seeded defect against the whole gate, one at a time, and 50 runs of the healthy API; an hour
+	@$(bin)/python -m pytest tests/gate -m nightly $(ARGS)
 
 lint: $(ready) ## ruff, its formatter, mypy --strict
 	@$(bin)/ruff check

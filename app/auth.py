@@ -1,4 +1,4 @@
-"""Register, log in, log out, and who is asking."""
+"""Register, log in, log out, delete the account, and who is asking."""
 
 from __future__ import annotations
 
@@ -59,6 +59,10 @@ class Credentials(BaseModel):
     """Loose on purpose: an address that nobody can have is an attempt too, and gets counted."""
 
     email: str = Field(max_length=320, pattern=r"^[^\x00]*$", examples=["ada@example.com"])
+    password: str = Field(max_length=LONGEST_TRIED, examples=["correct horse 1 battery"])
+
+
+class Confirmation(BaseModel):
     password: str = Field(max_length=LONGEST_TRIED, examples=["correct horse 1 battery"])
 
 
@@ -126,6 +130,15 @@ async def log_in(credentials: Credentials, sessions: Sessions, request: Request)
 
     An account that is locked after too many failures answers 401 as well.
     """
+    user = await _known(credentials, sessions, request)
+    logger.info("logged in user=%d", user.id)
+    settings: Settings = request.app.state.settings
+    lifetime = settings.jwt_expiration_minutes * 60
+    return Token(access_token=make_token(user.id, settings), expires_in=lifetime)
+
+
+async def _known(credentials: Credentials, sessions: sessionmaker[Session], request: Request) -> User:
+    """Whose password it is. Raises HTTPException 401, counted as a failed login, and 429."""
     state = request.app.state
     limits: LoginLimits = state.login_limits
     try:
@@ -139,9 +152,7 @@ async def log_in(credentials: Credentials, sessions: Sessions, request: Request)
         state.login_failures.record(_reason(attempt, user, correct))
         raise HTTPException(401, "Incorrect e-mail address or password", {"WWW-Authenticate": "Bearer"})
     limits.succeeded(attempt)
-    logger.info("logged in user=%d", user.id)
-    lifetime = state.settings.jwt_expiration_minutes * 60
-    return Token(access_token=make_token(user.id, state.settings), expires_in=lifetime)
+    return user
 
 
 @contextmanager
@@ -216,6 +227,25 @@ def log_out(signed_in: Annotated[_SignedIn, Depends(_signed_in)], sessions: Sess
     except IntegrityError:
         logger.debug("logged out twice at the same time user=%d", user.id)
     logger.info("logged out user=%d", user.id)
+
+
+@router.post(
+    "/delete",
+    status_code=204,
+    responses=problems(400, 413, 422, 429, 503, _401="No valid token, or the wrong password"),
+)
+async def delete_account(
+    confirmation: Confirmation, user: CurrentUser, sessions: Sessions, request: Request
+) -> None:
+    """The account with its clients, summaries and history, for ever: so the password is asked for again."""
+    await _known(Credentials(email=user.email, password=confirmation.password), sessions, request)
+    await run_in_threadpool(_delete, sessions, user.id)
+    logger.info("deleted user=%d", user.id)
+
+
+def _delete(sessions: sessionmaker[Session], user_id: int) -> None:
+    with sessions.begin() as session:
+        session.execute(delete(User).where(User.id == user_id))
 
 
 @router.get("/me", responses=problems(401, 503))

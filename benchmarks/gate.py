@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from monitor.gate.bounds import enough
 from monitor.gate.compare import LEAST_EFFECT, PAIRS, RISK, bulk_chance, holm, slowest, tail_chance
 from monitor.gate.leak import BLOCKS, Trend, trend
-from monitor.gate.sequential import Sequential, planned
+from monitor.gate.sequential import POWER, Sequential, planned
 
 GATES = 20_000
 AT_ONCE = 2_000
@@ -207,10 +207,10 @@ def tell_sequential() -> Iterator[str]:
             fails = f"{np.mean(ends.failed):.2%} ({odds.fails:.2%})"
             requests, estimate = np.mean(ends.of), naive(limit, test.most, share)
             yield f"  {limit:6.0%} {share:7.1%} {passes:>17} {fails:>17} {requests:9.0f} {estimate:15.1%}"
-    yield "  aim: passes at most 5 % at the limit, at least 95 % at a fifth of it"
+    yield f"  aim: passes at most {RISK:.0%} at the limit, at least {POWER:.0%} at a fifth of it"
     yield ""
     test = planned(0.05)
-    yield f"At a limit of 5 %, how often a service exactly at it passes ({test.most} requests at most)"
+    yield f"At a limit of {test.limit:.0%}, how often a service exactly at it passes ({test.most} requests at most)"
     cases = {
         "this gate": np.mean(played(test, 0.05).passed),
         "exact bound of a fixed size, looked at after each request": peeking(0.05, test.most, 0.05),
@@ -238,7 +238,7 @@ def tell_leaks() -> Iterator[str]:
     cases["leak of 1 MB a minute, correlated 0.9"] = leaking(MB_A_MINUTE, 0.9)
     for name, values in cases.items():
         yield f"  {name:44} {grows(values):14.1%} {leaks(values):7.1%} {clean(values):7.1%}"
-    yield "  aim: at most 5 % fail without a leak"
+    yield f"  aim: at most {RISK:.0%} fail without a leak"
     yield f"  Kendall's test of raw samples correlated 0.9: {raw(0.9):.0%} find a trend where there is none"
 
 
@@ -249,16 +249,16 @@ def tell_regressions() -> Iterator[str]:
         "nothing changed": {},
         "nothing changed, machine drifts, in turns": {"drift": 1.0},
         "nothing changed, machine drifts, one by one": {"drift": 1.0, "in_turns": False},
-        "5 % slower": {"slower": 1.05},
+        "a twentieth slower": {"slower": 1.05},
         "30 % slower": {"slower": 1.3},
         "50 % slower": {"slower": 1.5},
-        "5 % take five times as long": {"tail": 0.05},
-        "10 % take five times as long": {"tail": 0.1},
+        "one in twenty takes five times as long": {"tail": 0.05},
+        "one in ten takes five times as long": {"tail": 0.1},
     }
     for name, how in cases.items():
         tail, bulk, either = regressed(compared(**how))  # type: ignore[arg-type]
         yield f"  {name:44} {tail:7.1%} {bulk:7.1%} {either:7.1%}"
-    yield "  aim: at most 5 % where nothing changed"
+    yield f"  aim: at most {RISK:.0%} where nothing changed"
 
 
 def main() -> None:

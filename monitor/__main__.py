@@ -21,6 +21,7 @@ from rich.console import Console
 
 from monitor import quietcli
 from monitor.config import Config, load_config
+from monitor.gate import cli as gatecli
 from monitor.loading import objectives_of
 from monitor.mistakes import did_you_mean
 from monitor.objectives import load_objectives
@@ -186,6 +187,7 @@ def heal(name: Annotated[str, typer.Argument(help="Which fault; without it: all.
     raise typer.Exit(ask("heal", name))
 
 
+app.add_typer(gatecli.app, name="gate")
 app.add_typer(quietcli.silence, name="silence")
 app.add_typer(quietcli.maintenance, name="maintenance")
 app.command()(quietcli.ack)
@@ -256,11 +258,17 @@ def alerts_test(
 
 
 def _default_files() -> list[Path]:
-    return [resource("alerts", "objectives.yml"), *([DEFAULT_CONFIG] if DEFAULT_CONFIG.exists() else [])]
+    ours = [resource("alerts", name) for name in ("objectives.yml", "gate.yml")]
+    return [*ours, *([DEFAULT_CONFIG] if DEFAULT_CONFIG.exists() else [])]
 
 
 def _validated(path: Path) -> str:
     keys = load_yaml(path).root
+    if isinstance(keys, dict) and "profiles" in keys:
+        from monitor.gate.command import loaded
+
+        gate = loaded(path, None)
+        return f"{path}: {len(gate.claims)} checks, {len(gate.profiles)} profiles, no mistakes"
     if isinstance(keys, dict) and "objectives" in keys and "targets" not in keys:
         return f"{path}: {len(load_objectives(path))} objectives, no mistakes"
     config = load_config(path)

@@ -16,9 +16,9 @@ from sqlalchemy.exc import OperationalError
 from app import security
 from app.auth import LOGIN_FAILURES
 from app.main import create_app
-from app.models import ActivityLog, RevokedToken, User
+from app.models import ActivityLog, Client, DiagnosticSummary, IdempotencyKey, RevokedToken, User
 from app.settings import DEVELOPMENT_SECRET, Settings
-from tests.app.conftest import PASSWORD, log_in, register, samples, served
+from tests.app.conftest import PASSWORD, log_in, register, samples, served, upload
 
 NONE_FAILED = dict.fromkeys(LOGIN_FAILURES, 0.0)
 
@@ -46,6 +46,32 @@ def test_register_log_in_and_be_known(client: httpx.Client) -> None:
     assert (token["token_type"], token["expires_in"]) == ("bearer", 480 * 60)
     me = client.get("/auth/me", headers={"Authorization": f"Bearer {token['access_token']}"})
     assert me.json() == registered.json()
+
+
+def test_an_account_is_deleted_with_all_that_is_its_own(user: httpx.Client, app: FastAPI) -> None:
+    other = httpx.Client(base_url=user.base_url, timeout=20, trust_env=False)
+    other.headers["Authorization"] = f"Bearer {log_in(other, 'grace@example.com')}"
+    for who in (user, other):
+        client = who.post("/clients", json={"name": "Engines"}, headers={"Idempotency-Key": "1"}).json()["id"]
+        assert upload(who, client_id=str(client)).status_code == 200
+    assert user.post("/auth/delete", json={"password": PASSWORD}).status_code == 204
+    assert user.get("/auth/me").status_code == 401
+    assert attempt(user, "ada@example.com", PASSWORD).status_code == 401
+    with app.state.sessions() as session:
+        for table in (Client, DiagnosticSummary, IdempotencyKey, ActivityLog):
+            owners = set(session.scalars(select(table.user_id)))
+            assert owners == {other.get("/auth/me").json()["id"]}, table
+    other.close()
+
+
+def test_deleting_takes_the_password_and_guessing_it_counts(user: httpx.Client) -> None:
+    before = failures(user)
+    assert user.post("/auth/delete", json={"password": "wrong horse 1"}).status_code == 401
+    assert failures(user)["bad_password"] == before["bad_password"] + 1
+    assert user.get("/auth/me").status_code == 200
+    for _ in range(5):
+        user.post("/auth/delete", json={"password": "wrong horse 1"})
+    assert user.post("/auth/delete", json={"password": PASSWORD}).status_code == 401  # locked
 
 
 def test_an_address_is_registered_once(client: httpx.Client) -> None:

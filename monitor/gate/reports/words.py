@@ -163,7 +163,7 @@ def phases(each: Asked) -> str:
 
 
 def sources(result: Result) -> str:
-    """Where the claim stands: `alerts/objectives.yml:69 (§9.2: p95 above 3 s)`"""
+    """Where the claim stands: `alerts/objectives.yml:69 (§9.2: …)`"""
     place = str(found) if (found := where(result)) else ""
     document = plain(result.document)
     return f"{place} ({document})" if place and document else place or document

@@ -1,0 +1,72 @@
+"""What a check is, and what it can find."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from monitor.gate.model import Asked, Cause, Evidence
+from monitor.gate.sequential import Verdict
+from monitor.quantity import Unit
+
+if TYPE_CHECKING:
+    from monitor.gate.run import Run
+
+Group = Literal["functional", "security", "performance", "state"]
+MOST_ASKED = 5
+CLEAN_UP = "clean-up"
+"""The check that comes last, also when a run was stopped."""
+NOTHING = Evidence()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`said` is one sentence for a human. `seconds`: how long the sampling took, where there was some."""
+
+    verdict: Verdict | None
+    said: str
+    cause: Cause | None = None
+    evidence: Evidence = NOTHING
+    asked: tuple[Asked, ...] = ()
+    missing: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that is asked before a release. `claim` may hold `{limit}`.
+
+    gate.yml has to give it an `objective` of that kind of SLI, or a claim in that `unit`, or nothing.
+    """
+
+    group: Group
+    claim: str
+    ask: Callable[[Run], Awaitable[Found]]
+    objective: str = ""
+    unit: Unit | None = None
+
+
+def passed(said: str, evidence: Evidence = NOTHING) -> Found:
+    return Found(Verdict.PASS, said, evidence=evidence)
+
+
+def failed(said: str, *asked: Asked, evidence: Evidence = NOTHING) -> Found:
+    return Found(Verdict.FAIL, said, evidence=evidence, asked=asked[:MOST_ASKED])
+
+
+def unknown(cause: Cause, said: str, asked: Sequence[Asked] = ()) -> Found:
+    return Found(Verdict.INCONCLUSIVE, said, cause, asked=tuple(asked[:MOST_ASKED]))
+
+
+def not_configured(said: str) -> Found:
+    """Neither passes nor fails, and is shown."""
+    return Found(None, said)
+
+
+def all_held(faults: Sequence[tuple[str, Asked]], good: str) -> Found:
+    """Fails with every fault, each of which names the request that showed it."""
+    if not faults:
+        return passed(good)
+    told = "; ".join(dict.fromkeys(fault for fault, _ in faults))
+    return failed(told, *(asked for _, asked in faults))

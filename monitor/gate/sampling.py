@@ -1,0 +1,120 @@
+"""What performance is asked with: the requests of gate.yml by turns, uploads with other bytes each time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import httpx
+
+from exporters.http import Request
+from monitor.gate.asking import OutOfBudgetError, new_request_id
+from monitor.gate.found import Found
+from monitor.gate.journey import UPLOAD, trial_balance, upload
+from monitor.gate.sample import WARM_UP, Answer, Claim, Sampled, answered, sample
+from monitor.gate.sequential import Sequential
+
+if TYPE_CHECKING:
+    from monitor.gate.run import Run
+
+ROWS = 3
+ENDING = 0.2
+"""Seconds that are left for saying what is known when the time is over."""
+Next = Callable[[], Awaitable[tuple[str, Request]]]
+"""What is asked next, and how a report calls it."""
+
+
+def fixed(what: str, request: Request, pause: float = 0.0) -> Next:
+    """Always the same, `pause` seconds apart."""
+
+    async def following() -> tuple[str, Request]:
+        await asyncio.sleep(pause)
+        return what, request
+
+    return following
+
+
+async def taking_turns(run: Run, patience: float) -> Next:
+    """The requests of gate.yml as the account; each may take `patience` seconds."""
+    token = await run.journey.token()
+    turns = itertools.cycle([await _filled(run, each) for each in run.config.requests])
+
+    async def following() -> tuple[str, Request]:
+        what = next(turns)
+        if what == f"POST {UPLOAD}":
+            return what, uploading(run, token, patience, ROWS)
+        return what, asking(run, what, token, patience)
+
+    return following
+
+
+async def _filled(run: Run, what: str) -> str:
+    return what.replace("{client}", str(await run.journey.client())) if "{client}" in what else what
+
+
+def asking(run: Run, what: str, token: str, patience: float) -> Request:
+    method, _, path = what.partition(" ")
+    headers = (("Authorization", f"Bearer {token}"),) if token else ()
+    return Request(f"{run.target}{path}", method, headers, timeout=patience, ca_file=run.ca_file)
+
+
+def uploading(run: Run, token: str, patience: float, rows: int) -> Request:
+    """With other bytes each time: some refuse what they have seen before."""
+    cents = [secrets.randbelow(10**7) + 1 for _ in range(rows)]
+    made = httpx.Request("POST", run.target, files=upload(trial_balance(cents)))
+    run.journey.uploads += 1
+    headers = (("Authorization", f"Bearer {token}"), ("Content-Type", made.headers["content-type"]))
+    url = f"{run.target}{UPLOAD}"
+    return Request(url, "POST", headers, made.read(), timeout=patience, ca_file=run.ca_file)
+
+
+async def judged(
+    run: Run, following: Next, claims: Mapping[str, Claim], warm_up: int = WARM_UP
+) -> dict[str, Found]:
+    """By the name of the check. All claims look at the same requests. Raises OutOfBudgetError for none."""
+    if run.asker.left <= 0:
+        raise OutOfBudgetError
+    for name, claim in claims.items():
+        run.progress.began(name, claim.test.most)
+    watched = [replace(claim, told=partial(run.progress.asked, name)) for name, claim in claims.items()]
+    sampled = await sample(
+        lambda: _ask(run, following),
+        watched,
+        deadline=time.monotonic() + run.left() - ENDING,
+        requests=run.asker.left,
+        warm_up=warm_up,
+    )
+    run.asker.requests += sampled[0].requests
+    run.asker.retries += sampled[0].retries
+    return {name: _found(each) for name, each in zip(claims, sampled, strict=True)}
+
+
+async def _ask(run: Run, following: Next) -> Answer:
+    what, request = await following()
+    request_id = new_request_id()
+    headers = (*request.headers, ("X-Request-ID", request_id))
+    return answered(what, await run.prober.probe(replace(request, headers=headers)), request_id)
+
+
+def _found(sampled: Sampled) -> Found:
+    aside = f"; {sampled.aside}" if sampled.aside else ""
+    return Found(
+        sampled.verdict,
+        f"{sampled.bad} of {sampled.of} requests were bad{aside}",
+        sampled.cause,
+        sampled.evidence,
+        sampled.asked if sampled.bad else (),
+        sampled.missing,
+        sampled.seconds,
+    )
+
+
+def at_most(test: Sequential, most: int) -> Sequential:
+    """Goes on beyond what was planned while nothing is decided: a share just above the limit takes more."""
+    return replace(test, most=max(test.most, most))
