@@ -210,7 +210,8 @@ def tell_sequential() -> Iterator[str]:
     yield f"  aim: passes at most {RISK:.0%} at the limit, at least {POWER:.0%} at a fifth of it"
     yield ""
     test = planned(0.05)
-    yield f"At a limit of {test.limit:.0%}, how often a service exactly at it passes ({test.most} requests at most)"
+    at = f"At a limit of {test.limit:.0%}"
+    yield f"{at}, how often a service exactly at it passes ({test.most} requests at most)"
     cases = {
         "this gate": np.mean(played(test, 0.05).passed),
         "exact bound of a fixed size, looked at after each request": peeking(0.05, test.most, 0.05),

@@ -1,7 +1,8 @@
 """What k bad requests of n say about the share that is bad: exact one-sided bounds, and what is missing.
 
 Clopper and Pearson, The use of confidence or fiducial limits illustrated in the case of the binomial,
-Biometrika 26 (1934). A claim about a p95 is one about a share: fewer than one request in twenty may take as long.
+Biometrika 26 (1934). A claim about a p95 is one about a share: fewer than one request in twenty may take as
+long.
 They hold for a number of requests that was fixed beforehand; `Sequential.upper` and `lower` hold for one that
 was not. Shares and confidences are numbers from 0 to 1.
 """

@@ -7,7 +7,8 @@
 
 Old and new are asked in turns, so that what happens to both (a busy machine, a slow network) makes them no
 different. All alarms of a gate are corrected together (Holm, A simple sequentially rejective multiple test
-procedure, Scand. J. Statist. 6, 1979): with ten comparisons at one in twenty each, two gates in five would cry wolf.
+procedure, Scand. J. Statist. 6, 1979): with ten comparisons at one in twenty each, two gates in five would
+cry wolf.
 """
 
 from __future__ import annotations
