@@ -92,7 +92,9 @@ class Agent:
         self.working = Working(
             self.cycle, self.metrics, clock, self.quiet, (self._outbox.stall,), self._notes
         )
-        self._gate = Hook(self._history.engine, self._calls, self.metrics, config.targets)
+        self._gate = Hook(
+            self._history.engine, self._calls, self.metrics, lambda: self.cycle.config.targets, clock
+        )
         self._heartbeat = Heartbeat(config.heartbeat, self.working, self.metrics, clock)
         self.reload = Reload(
             Parts(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.samples import Sample
 
 from exporters.http import Reason
 from monitor.alerting import Alert, Key, State
@@ -154,14 +156,15 @@ class AgentMetrics:
             return
 
         def lost(labels: Mapping[str, str]) -> bool:
-            return any(tuple(map(labels.get, names)) in known for names, known in kinds.items())
+            return any(tuple(map(labels.get, names)) in values for names, values in kinds.items())
 
         of_checks = (self._success, self._in_a_row, self._interruptions, self._last_duration)
         of_probes = (self._certificate, self._phase, self._results, self._duration, self.missed_runs)
         judged = (self._value, self._threshold, self._verdict, self._alert)
-        for collector in (*of_checks, *of_probes, *judged, self.notifications, self.resends):
-            samples = (each.labels for metric in collector.collect() for each in metric.samples)
-            for values in {_without_bucket(each) for each in samples if lost(each)}:
+        gates = (self._gate_verdict, self._gate_last_run)
+        for collector in (*of_checks, *of_probes, *judged, *gates, self.notifications, self.resends):
+            series = (each.labels for each in _samples(collector))
+            for values in {_without_bucket(each) for each in series if lost(each)}:
                 collector.remove(*values)
         for target, shown in self._shown.items():
             shown -= {key for key in shown if lost({"target": target, "check": key.check, "alert": key.name})}
@@ -176,9 +179,13 @@ class AgentMetrics:
             "gate_last_run_timestamp_seconds", "When the release gate's last run ended.", by, registry=to
         )
 
-    def gated(self, target: str, profile: str, ended: float, passed: bool | None) -> None:
-        self._gate_verdict.labels(target, profile).set(float("nan") if passed is None else passed)
-        self._gate_last_run.labels(target, profile).set(ended)
+    def gated(self, last: Mapping[tuple[str, str], tuple[float, bool | None]]) -> None:
+        """The last run of each target and profile: when it ended, whether it passed. Forgets all others."""
+        known = {(each.labels["target"], each.labels["profile"]) for each in _samples(self._gate_last_run)}
+        self.forget({"target": target, "profile": profile} for target, profile in known - last.keys())
+        for labels, (ended, passed) in last.items():
+            self._gate_verdict.labels(*labels).set(float("nan") if passed is None else passed)
+            self._gate_last_run.labels(*labels).set(ended)
 
     def born(self, target: str, checks: Iterable[str], notifiers: Iterable[str]) -> None:
         """Counters start at 0, so that the first event is an increase."""
@@ -237,6 +244,10 @@ class AgentMetrics:
         for key in shown:
             for state in (State.PENDING, State.FIRING):
                 self._alert.labels(target, key.check, key.name, state).set(current.get(key) is state)
+
+
+def _samples(collector: MetricWrapperBase) -> Iterator[Sample]:
+    return (each for metric in collector.collect() for each in metric.samples)
 
 
 def _without_bucket(labels: Mapping[str, str]) -> tuple[str, ...]:

@@ -31,6 +31,8 @@ LONGEST = 600.0
 """Seconds, after which a gate is killed."""
 LOOK_EVERY = 60.0
 LONGEST_ERROR = 300
+STRANGERS = 7 * 86400.0
+"""Seconds for which the last run on what the agent does not watch is told as a metric."""
 
 Command = Callable[[str, str, Path], Sequence[str]]
 """From a URL, a profile and the file for the report."""
@@ -46,22 +48,26 @@ def command(url: str, profile: str, report: Path) -> Sequence[str]:
 
 
 class Hook:
-    """`error`: why the last gate that was asked for left no report; empty when it did."""
+    """`error`: why the last gate that was asked for left no report; empty when it did.
+
+    `targets` are those of the configuration that is in force, whenever it is asked.
+    """
 
     def __init__(
         self,
         engine: sa.Engine,
         calls: Calls,
         metrics: AgentMetrics,
-        targets: Iterable[Target],
+        targets: Callable[[], Iterable[Target]],
+        clock: Callable[[], float],
         command: Command = command,
         longest: float = LONGEST,
     ) -> None:
         self._engine = engine
         self._calls = calls
         self._metrics = metrics
-        self._targets = {each.name: each for each in targets}
-        self._names = {each.url: each.name for each in reversed(self._targets.values())}
+        self._targets = targets
+        self._clock = clock
         self._command = command
         self._longest = longest
         self._running: asyncio.Task[None] | None = None
@@ -73,18 +79,18 @@ class Hook:
 
     def start(self, target: str, profile: str) -> None:
         """Comes back at once. Raises KeyError for no target of ours, and BusyError."""
-        url = self._targets[target].url
+        url = {each.name: each.url for each in self._targets()}[target]
         if self.busy:
             raise BusyError
         self._running = asyncio.create_task(self._run(url, profile), name="gate")
 
     @property
     def targets(self) -> list[str]:
-        return list(self._targets)
+        return [each.name for each in self._targets()]
 
     def name(self, url: str) -> str:
         """Of the first target with this URL; the URL itself for what the agent does not watch."""
-        return self._names.get(url.rstrip("/"), url)
+        return next((each.name for each in self._targets() if each.url == url.rstrip("/")), url)
 
     async def watch(self) -> None:
         """Also what others store there: a pipeline on this machine."""
@@ -98,8 +104,15 @@ class Hook:
         except SQLAlchemyError as error:
             log.warning("runs of the gate can't be read: %s", cause(error))
             return
-        for run in found:
-            self._metrics.gated(self.name(run.target), run.profile, run.ended, run.passed)
+        # The URL of a target that was taken out, or of a preview, must not stay for ever.
+        recent = self._clock() - STRANGERS
+        self._metrics.gated(
+            {
+                (name, each.profile): (each.ended, each.passed)
+                for each in sorted(found, key=lambda run: run.ended)
+                if (name := self.name(each.target)) != each.target or each.ended >= recent
+            }
+        )
 
     async def close(self) -> None:
         if self._running is not None:

@@ -109,7 +109,8 @@ def world(
     )
     metrics.cycle_ended(NOW)
     past, working = Past(made.history, made.clock), Working(cycle, metrics, made.clock, made.quiet)
-    gate = Hook(made.history.engine, StoreCalls(made.history.engine), metrics, config.targets)
+    engine = made.history.engine
+    gate = Hook(engine, StoreCalls(engine), metrics, lambda: cycle.config.targets, made.clock)
     made.page = Page(cycle, metrics, made.clock, made.quiet, past, working, gate)
     return made
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
+from monitor.changeover import change
 from monitor.gate import runs
-from monitor.gate.hook import Hook
+from monitor.gate.hook import STRANGERS, Hook
 from monitor.gate.model import Report
 from monitor.gate.reports import REPORTS
 from monitor.storecalls import StoreCalls
@@ -40,7 +41,9 @@ def hooked(made: World, code: str, report: Report = GOOD, longest: float = 20.0)
         return (sys.executable, "-c", code, str(written), str(path), url, profile)
 
     engine = made.history.engine
-    hook = Hook(engine, StoreCalls(engine), made.page.metrics, made.page.config.targets, command, longest)
+    calls, cycle = StoreCalls(engine), made.page.cycle
+    targets = lambda: cycle.config.targets  # noqa: E731
+    hook = Hook(engine, calls, made.page.metrics, targets, made.clock, command, longest)
     made.page = replace(made.page, gate=hook)
     return hook
 
@@ -137,3 +140,45 @@ async def test_what_nobody_knows_is_no_number(made: World) -> None:
     await hook.look()
     metrics = generate_latest(made.page.metrics.registry).decode()
     assert 'gate_verdict{profile="post-deploy",target="api"} NaN' in metrics
+
+
+def verdicts(made: World) -> dict[tuple[str, str], float]:
+    """By target and profile; both metrics have the same series."""
+    found: dict[str, dict[tuple[str, str], float]] = {}
+    for each in (each for metric in made.page.metrics.registry.collect() for each in metric.samples):
+        if each.name.startswith("gate_"):
+            by = (each.labels["target"], each.labels["profile"])
+            found.setdefault(each.name, {})[by] = each.value
+    assert len({frozenset(each) for each in found.values()}) <= 1
+    return found.get("gate_verdict", {})
+
+
+async def test_a_target_that_is_taken_out_takes_its_series_along(made: World) -> None:
+    cycle = made.page.cycle
+    first = replace(cycle.config.targets[0], url="http://first.example.com")
+    others = cycle.config.targets[1:]
+    change(cycle, replace(cycle.config, targets=(first, *others)), cycle.objectives)
+    for target in cycle.config.targets[:2]:
+        runs.add(made.history.engine, replace(GOOD, target=target.url, began=NOW - 90, ended=NOW - 60))
+    hook = hooked(made, LEAVES)
+    await hook.look()
+    assert verdicts(made) == {(each.name, "post-deploy"): 1.0 for each in (first, others[0])}
+    change(cycle, replace(cycle.config, targets=others), cycle.objectives)
+    assert verdicts(made) == {(others[0].name, "post-deploy"): 1.0}
+    with pytest.raises(KeyError):
+        hook.start(first.name, "post-deploy")
+    added = replace(others[0], name="new", url="http://new.example.com")
+    change(cycle, replace(cycle.config, targets=(*others, added)), cycle.objectives)
+    hook.start("new", "post-deploy")
+    await ended(hook)
+    assert hook.targets[-1] == "new"
+
+
+async def test_what_nobody_watches_is_told_for_a_week(made: World) -> None:
+    runs.add(made.history.engine, replace(GOOD, target="http://preview", began=NOW - 90, ended=NOW - 60))
+    hook = hooked(made, LEAVES)
+    await hook.look()
+    assert verdicts(made) == {("http://preview", "post-deploy"): 1.0}
+    made.now += STRANGERS
+    await hook.look()
+    assert verdicts(made) == {}
