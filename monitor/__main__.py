@@ -21,6 +21,7 @@ from rich.console import Console
 
 from monitor import quietcli
 from monitor.config import Config, load_config
+from monitor.doctor import cli as doctorcli
 from monitor.gate import cli as gatecli
 from monitor.loading import objectives_of
 from monitor.mistakes import did_you_mean
@@ -188,6 +189,7 @@ def heal(name: Annotated[str, typer.Argument(help="Which fault; without it: all.
 
 
 app.add_typer(gatecli.app, name="gate")
+app.command()(doctorcli.doctor)
 app.add_typer(quietcli.silence, name="silence")
 app.add_typer(quietcli.maintenance, name="maintenance")
 app.command()(quietcli.ack)

@@ -66,7 +66,7 @@ class Run:
     @property
     def judges_edge(self) -> bool:
         """Whether the target is what strangers see, and not a process behind a proxy of its own."""
-        return self.config.edge == "always" or self.secure or not _is_loopback(self.target)
+        return self.config.edge == "always" or self.secure or not is_loopback(self.target)
 
     @property
     def secure(self) -> bool:
@@ -285,7 +285,7 @@ def _trusted(ca_file: str) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file or None)
 
 
-def _is_loopback(target: str) -> bool:
+def is_loopback(target: str) -> bool:
     host = urlsplit(target).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

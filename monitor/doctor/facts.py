@@ -1,0 +1,137 @@
+"""What several kinds of trouble are told from. Each is asked for when something first needs it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from exporters.http import Reason
+from monitor.doctor.model import NotLookedError
+from monitor.doctor.visit import Answer, Visit
+from monitor.gate.checks.tokens import WHO
+
+T = TypeVar("T")
+
+HEALTH, READY = "/health", "/health/ready"
+FIRST_TIMEOUT = 10.0
+WAKING_TIMEOUT = 20.0
+"""Seconds that an instance which was asleep gets to answer at last."""
+TRIES, PAUSE = 3, 0.5
+HEALTHS = 8
+"""Of two instances both are met, but for one visit in 128."""
+CONNECTIONS = 12
+"""For a token: one visit in 2,000 meets only one of two instances."""
+AT_ONCE = 4
+PROTECTED = "/clients"
+"""What the frontend sends with a token: browsers ask before (a preflight)."""
+TO_LOG_IN = (
+    "give GATE_EMAIL and GATE_PASSWORD of an account; or --register, which writes one into the database and "
+    "deletes it again, and so is done only when told"
+)
+TO_TRY_A_TOKEN = "give GATE_TOKEN, the token that is refused (browsers keep it in sessionStorage)"  # noqa: S105
+TO_ASK_AS_A_BROWSER = (
+    "give --origin, the frontend's address as browsers show it, such as https://paciolus.com"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The first answer of /health, and of an instance that was asleep the one after it."""
+
+    first: Answer
+    second: Answer | None = None
+
+    @property
+    def last(self) -> Answer:
+        return self.second or self.first
+
+
+async def arrival(visit: Visit) -> Arrival:
+    return await visit.once("arrival", partial(_arrive, visit))
+
+
+async def _arrive(visit: Visit) -> Arrival:
+    for left in reversed(range(TRIES)):
+        first = await visit.ask("GET", HEALTH, within=FIRST_TIMEOUT)
+        if first.result.reason not in (Reason.CONNECT, Reason.DNS) or first.status or not left:
+            break
+        await asyncio.sleep(PAUSE)
+    slept = first.result.reason is Reason.TIMEOUT and first.result.phases.first_byte > 0
+    second = await visit.ask("GET", HEALTH, within=WAKING_TIMEOUT) if slept else None
+    visit.reached = any(each and each.status for each in (first, second))
+    return Arrival(first, second)
+
+
+async def healthy(visit: Visit) -> Answer:
+    """An answer of the API itself. Raises NotLookedError where something else answers, or nothing does."""
+    answer = (await arrival(visit)).last
+    if not answer.status:
+        raise NotLookedError("the target does not answer")
+    if not 200 <= answer.status < 300 or answer.broken or answer.is_html:
+        raise NotLookedError("what answers on /health is not the API in good health")
+    return answer
+
+
+async def healths(visit: Visit) -> list[Answer]:
+    """Of several fresh connections, those that were answered."""
+    await healthy(visit)
+    found = await visit.once("healths", lambda: side_by_side([partial(visit.ask, "GET", HEALTH)] * HEALTHS))
+    return [each for each in found if not each.broken]
+
+
+async def side_by_side(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+    """A few at a time: a doctor is no load test."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(call: Callable[[], Awaitable[T]]) -> T:
+        async with places:
+            return await call()
+
+    return list(await asyncio.gather(*map(one, calls)))
+
+
+async def ready(visit: Visit) -> Answer:
+    await healthy(visit)
+    return await visit.once("ready", lambda: visit.ask("GET", READY))
+
+
+def origin(visit: Visit) -> str:
+    """The frontend's, as browsers send it. Raises NotLookedError."""
+    parts = urlsplit(visit.patient.origin)
+    if not parts.netloc:
+        raise NotLookedError("which origin the frontend has is not known", TO_ASK_AS_A_BROWSER)
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+async def preflight(visit: Visit, of: str, method: str = "GET") -> Answer:
+    """What a browser asks before a page of that origin may send a token."""
+    await healthy(visit)
+    asks = {
+        "Origin": of,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "authorization,content-type",
+    }
+    return await visit.once(("preflight", of, method), lambda: visit.ask("OPTIONS", PROTECTED, headers=asks))
+
+
+async def simple(visit: Visit, of: str) -> Answer:
+    """What needs no preflight."""
+    await healthy(visit)
+    return await visit.once(("simple", of), lambda: visit.ask("GET", HEALTH, headers={"Origin": of}))
+
+
+async def with_token(visit: Visit, token: str) -> list[Answer]:
+    """What several fresh connections say to it. Raises NotLookedError if that decides nothing."""
+    await healthy(visit)
+    found = await visit.once(
+        ("token", token),
+        lambda: side_by_side([partial(visit.ask, "GET", WHO, token=token)] * CONNECTIONS),
+    )
+    decided = [each for each in found if each.status in (200, 401, 403)]
+    if not decided:
+        raise NotLookedError(f"{found[0].said()}, which says nothing of a token")
+    return decided
