@@ -9,7 +9,7 @@ each figure. Takes about a minute.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,10 @@ LEAK_LIMIT = 0.5e6 / 60
 MB_A_MINUTE = 1e6 / 60
 NOISE = 0.3e6
 """Bytes, one standard deviation."""
-CHECKS = 2
+KINDS = 5
+"""Of requests, as in alerts/gate.yml."""
+COMPARED = 5_000
+"""Gates a case that compare with a baseline: each has 600 requests."""
 
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.int64]
@@ -153,7 +156,7 @@ def raw(correlation: float) -> float:
 
 
 class Chances(NamedTuple):
-    """By gate and check."""
+    """By gate and kind of request; all of them together are the last one."""
 
     tail: Values
     bulk: Values
@@ -161,36 +164,56 @@ class Chances(NamedTuple):
 
 
 def compared(
-    slower: float = 1.0, tail: float = 0.0, drift: float = 0.0, in_turns: bool = True, gates: int = GATES
+    slower: float = 1.0,
+    tail: float = 0.0,
+    *,
+    slow_kinds: int = KINDS,
+    drift: float = 0.0,
+    in_turns: bool = True,
+    spread: float = 0.4,
+    gates: int = COMPARED,
 ) -> Chances:
-    """Old and new of CHECKS checks a gate. The new one takes `slower` times as long, and five times as long
-    for a share `tail` of its requests. `drift`: noise of the machine, which lasts, in standard deviations."""
+    """PAIRS of each of KINDS, of which `slow_kinds` take `slower` times as long with the new one, and five
+    times as long for a share `tail` of its requests. `drift`: noise of the machine, which lasts; `spread`:
+    that of single requests. Both are standard deviations of the logarithm."""
     dice = np.random.default_rng(11)
-    rows = gates * CHECKS
-    old, new = np.exp(0.4 * dice.standard_normal((2, rows, PAIRS)))
-    new *= slower * np.where(dice.random(new.shape) < tail, 5.0, 1.0)
+    usual = 0.01 * 3.0 ** np.arange(KINDS)[:, None]
+    old, new = usual * np.exp(spread * dice.standard_normal((2, gates, KINDS, PAIRS)))
+    new[:, :slow_kinds] *= slower * np.where(dice.random((gates, slow_kinds, PAIRS)) < tail, 5.0, 1.0)
     if drift:
-        lasting = np.exp(0.4 * drift * alike(0.98, 12, rows, 2 * PAIRS))
-        old *= lasting[:, ::2] if in_turns else lasting[:, :PAIRS]
-        new *= lasting[:, 1::2] if in_turns else lasting[:, PAIRS:]
+        # Kinds take turns, and so do old and new within a round.
+        lasting = np.exp(spread * drift * alike(0.98, 12, gates, 2 * KINDS * PAIRS))
+        shape = (gates, PAIRS, KINDS, 2) if in_turns else (gates, 2, PAIRS, KINDS)
+        of_old, of_new = np.moveaxis(lasting.reshape(shape), 3 if in_turns else 1, 0)
+        old *= of_old.swapaxes(1, 2)
+        new *= of_new.swapaxes(1, 2)
     return chances(old, new)
 
 
 def chances(old: Values, new: Values) -> Chances:
-    slow = slowest(np.concatenate([old, new], axis=1))[:, None]
-    bad_old, bad_new = ((each > slow).sum(axis=1) for each in (old, new))
-    pairs, place = np.unique(np.stack([bad_new, bad_old + bad_new]), axis=1, return_inverse=True)
-    known = np.array([tail_chance(int(k), PAIRS, int(bad), 2 * PAIRS) for k, bad in pairs.T])
+    """Of gates, kinds and requests."""
+    usual = np.median(np.concatenate([old, new], axis=2), axis=2, keepdims=True)
+    whole = ((each / usual).reshape(len(old), 1, -1) for each in (old, new))
+    parts = zip(_chances(old, new), _chances(*whole), strict=True)
+    return Chances(*(np.concatenate(each, axis=1) for each in parts))
+
+
+def _chances(old: Values, new: Values) -> Chances:
+    requests, kept = old.shape[2], new / LEAST_EFFECT
+    slow = slowest(np.concatenate([old, kept], axis=2))[..., None]
+    bad_old, bad_new = ((each > slow).sum(axis=2) for each in (old, kept))
+    table = np.stack([bad_new.ravel(), (bad_old + bad_new).ravel()])
+    pairs, place = np.unique(table, axis=1, return_inverse=True)
+    known = np.array([tail_chance(int(k), requests, int(bad), 2 * requests) for k, bad in pairs.T])
     # The median over all pairs is, for so many, as good as the ratio of the medians; and cheaper.
-    ratio = np.median(new, axis=1) / np.median(old, axis=1)
-    parts = (known[place], bulk_chance(old, new), ratio)
-    return Chances(*(each.reshape(-1, CHECKS) for each in parts))
+    ratio = np.median(new, axis=2) / np.median(old, axis=2)
+    return Chances(known[place].reshape(ratio.shape), bulk_chance(old, new), ratio)
 
 
 def regressed(found: Chances) -> Values:
     """Shares of gates that raise an alarm: of the tail, of the bulk, of either."""
     corrected = np.array([holm(row) for row in np.concatenate([found.tail, found.bulk], axis=1)])
-    tail, bulk = corrected[:, :CHECKS] <= RISK, corrected[:, CHECKS:] <= RISK
+    tail, bulk = corrected[:, : KINDS + 1] <= RISK, corrected[:, KINDS + 1 :] <= RISK
     bulk &= found.ratio >= LEAST_EFFECT
     return np.array([tail.any(axis=1).mean(), bulk.any(axis=1).mean(), (tail | bulk).any(axis=1).mean()])
 
@@ -244,21 +267,29 @@ def tell_leaks() -> Iterator[str]:
 
 
 def tell_regressions() -> Iterator[str]:
-    yield f"Against a baseline, {PAIRS} pairs, {CHECKS} checks a gate: {GATES} gates a case"
-    yield f"  {'':44} {'tail':>7} {'bulk':>7} {'either':>7}"
-    cases = {
+    yield f"Against a baseline, {PAIRS} pairs of each of {KINDS} kinds of requests"
+    yield f"{COMPARED} gates a case, {GATES} where nothing changed"
+    yield f"  {'':50} {'tail':>7} {'bulk':>7} {'either':>7}"
+    cases: dict[str, dict[str, Any]] = {
         "nothing changed": {},
         "nothing changed, machine drifts, in turns": {"drift": 1.0},
         "nothing changed, machine drifts, one by one": {"drift": 1.0, "in_turns": False},
-        "a twentieth slower": {"slower": 1.05},
+        "a tenth slower": {"slower": 1.1},
+        "a tenth slower, durations alike (5 %)": {"slower": 1.1, "spread": 0.05},
+        "a fifth slower": {"slower": 1.2},
         "30 % slower": {"slower": 1.3},
-        "50 % slower": {"slower": 1.5},
+        "one kind of five a fifth slower": {"slower": 1.2, "slow_kinds": 1},
+        "one kind 30 % slower": {"slower": 1.3, "slow_kinds": 1},
+        "one kind 50 % slower": {"slower": 1.5, "slow_kinds": 1},
         "one in twenty takes five times as long": {"tail": 0.05},
         "one in ten takes five times as long": {"tail": 0.1},
+        "one in ten of one kind takes five times as long": {"tail": 0.1, "slow_kinds": 1},
+        "one in five of one kind takes five times as long": {"tail": 0.2, "slow_kinds": 1},
     }
     for name, how in cases.items():
-        tail, bulk, either = regressed(compared(**how))  # type: ignore[arg-type]
-        yield f"  {name:44} {tail:7.1%} {bulk:7.1%} {either:7.1%}"
+        gates = COMPARED if how.keys() & {"slower", "tail"} else GATES
+        tail, bulk, either = regressed(compared(**how, gates=gates))
+        yield f"  {name:50} {tail:7.1%} {bulk:7.1%} {either:7.1%}"
     yield f"  aim: at most {RISK:.0%} where nothing changed"
 
 

@@ -36,9 +36,13 @@ def gate(
     on_inconclusive: Annotated[
         OnInconclusive, typer.Option(help="What counts when nobody knows.")
     ] = OnInconclusive.FAIL,
+    baseline: Annotated[
+        str, typer.Option(help="What it must not be worse than: last-pass, a URL, or a JSON report.")
+    ] = "",
     source: Annotated[
         str, typer.Option("--from", help="Of objectives: probes, history or prometheus=URL.")
     ] = "probes",
+    store: Annotated[bool, typer.Option(help="Keep the run in the history, if there is one.")] = True,
     github: Annotated[bool, typer.Option("--github", help="Summary and annotations for GitHub.")] = False,
     junit: Annotated[Path | None, _report("junit")] = None,
     json: Annotated[Path | None, _report("json")] = None,
@@ -61,6 +65,8 @@ def gate(
         max_requests=max_requests,
         on_inconclusive=on_inconclusive.value,
         source=source,
+        baseline=baseline,
+        store=store,
         github=github,
     )
     forms = {"junit": junit, "json": json, "md": md, "sarif": sarif}

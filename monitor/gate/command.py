@@ -17,14 +17,18 @@ from rich.console import Console
 
 from monitor.asking import RefusedError
 from monitor.fields import parse_url
+from monitor.gate import runs
+from monitor.gate.baseline import Baseline, parse_baseline
 from monitor.gate.checks import CHECKS
 from monitor.gate.checks.performance import claims_of
+from monitor.gate.compare import PAIRS
 from monitor.gate.config import GateConfig, Profile, load_gate
 from monitor.gate.model import Report
 from monitor.gate.plan import plan
 from monitor.gate.reports import github, live, terminal, words, write
 from monitor.gate.run import gate, shortened
-from monitor.gate.source import Source, parse_source, source
+from monitor.gate.source import Source, SourceError, parse_source, source
+from monitor.gate.store import asked as ask_store
 from monitor.gate.waivers import load_waivers, waive, waived
 from monitor.interruption import Interruption
 from monitor.mistakes import did_you_mean
@@ -46,6 +50,8 @@ class Asked:
     max_requests: int
     on_inconclusive: str
     source: str
+    baseline: str
+    store: bool
     github: bool
 
 
@@ -56,13 +62,13 @@ def run(asked: Asked, forms: Mapping[str, Path]) -> int:
     profile = shortened(
         profile_of(config, asked.profile), duration(asked.max_time, "--max-time"), asked.max_requests or None
     )
+    baseline = _baseline(asked.baseline, target, profile.name, config)
     excused = load_waivers(asked.waivers, CHECKS, time.time())
     wait = asked.on_inconclusive == "wait"
     with github.quoted(typer.echo) if asked.github else contextlib.nullcontext():
         with live.watched(Console(stderr=True, highlight=False)) as progress:
-            report = _judged(
-                partial(gate, target, config, profile, source=judged_by, wait=wait, progress=progress)
-            )
+            judge = partial(gate, target, config, profile, source=judged_by, baseline=baseline)
+            report = _judged(partial(judge, wait=wait, progress=progress))
         report = dataclasses.replace(
             report,
             results=waived(report.results, excused, report.ended),
@@ -74,6 +80,8 @@ def run(asked: Asked, forms: Mapping[str, Path]) -> int:
         write(report, form, path)
     if asked.github:
         github.publish(report, os.environ, typer.echo)
+    if asked.store and config.database:
+        _store(report, config.database)
     return int(report.exit())
 
 
@@ -87,7 +95,11 @@ def loaded(config: Path | None, objectives: Path | None) -> GateConfig:
 
 def planned(profile: Profile, config: GateConfig, seconds: float) -> str:
     """What it will cost, and what it can see, if a request takes so long."""
-    return plan(claims_of(config, profile, seconds), profile.max_requests, profile.max_time)
+    said = plan(claims_of(config, profile, seconds), profile.max_requests, profile.max_time)
+    if "regression" not in profile.checks:
+        return said
+    pairs = (PAIRS + 1) * len(config.requests)
+    return f"{said}\nWith --baseline {pairs} requests more, and as many to a baseline's URL."
 
 
 def excuse(path: Path, check: str, owner: str, reason: str, expires: str) -> str:
@@ -116,6 +128,21 @@ def _source(written: str, config: GateConfig) -> Source | None:
         return source(*parse_source(written), config)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--from") from None
+
+
+def _baseline(written: str, target: str, profile: str, config: GateConfig) -> Baseline | None:
+    try:
+        return parse_baseline(written, target, profile, config)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--baseline") from None
+
+
+def _store(report: Report, database: str) -> None:
+    """It has been judged: that nobody can keep it changes nothing about that, and is said."""
+    try:
+        ask_store(database, lambda store: runs.add(store.engine, report))
+    except SourceError as error:
+        typer.echo(f"This run is not kept: {error}", err=True)
 
 
 def _url(written: str) -> str:

@@ -64,6 +64,17 @@ def not_configured(said: str) -> Found:
     return Found(None, said)
 
 
+def both(first: Found, second: Found, where: str) -> Found:
+    """Good where both are; `where` the second one was looked at."""
+    if second.verdict is None:
+        return first
+    verdicts = {first.verdict, second.verdict}
+    verdict = Verdict.FAIL if Verdict.FAIL in verdicts else Verdict.PASS
+    return Found(
+        verdict, f"{first.said}; {where}: {second.said}", asked=(first.asked + second.asked)[:MOST_ASKED]
+    )
+
+
 def all_held(faults: Sequence[tuple[str, Asked]], good: str) -> Found:
     """Fails with every fault, each of which names the request that showed it."""
     if not faults:

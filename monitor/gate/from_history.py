@@ -5,20 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
-import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
-
 from monitor.gate.source import HISTORY, Seen, SourceError
-from monitor.history import History
+from monitor.gate.store import asked
 from monitor.history.reading import Reader
 from monitor.history.rollup import MINUTE
 from monitor.objectives import Objective
 from monitor.quantity import format_duration
 from monitor.slis import Availability
-from monitor.storecalls import cause
 
 T = TypeVar("T")
 
@@ -38,22 +33,13 @@ class FromHistory:
         self._clock = clock
 
     async def seen(self, objective: Objective) -> Seen | None:
-        return await asyncio.to_thread(self._read, lambda reader: self._seen(reader, objective))
+        return await self._read(lambda reader: self._seen(reader, objective))
 
     async def firing(self) -> list[str] | None:
-        return await asyncio.to_thread(self._read, self._firing)
+        return await self._read(self._firing)
 
-    def _read(self, question: Callable[[Reader], T]) -> T:
-        where = sa.make_url(self._database)
-        if where.get_backend_name() == "sqlite" and not Path(where.database or "").exists():
-            raise SourceError(f"history: there is no file {where.database}")
-        store = History(self._database)
-        try:
-            return question(store.read)
-        except SQLAlchemyError as error:
-            raise SourceError(f"history: {cause(error)}") from None
-        finally:
-            store.close()
+    async def _read(self, question: Callable[[Reader], T]) -> T:
+        return await asyncio.to_thread(asked, self._database, lambda store: question(store.read))
 
     def _seen(self, reader: Reader, objective: Objective) -> Seen | None:
         now, target = self._clock(), self._named(reader)

@@ -43,7 +43,7 @@ class BusyError(Exception):
 
 
 def command(url: str, profile: str, report: Path) -> Sequence[str]:
-    asked = ("--target", url, "--profile", profile, "--json", str(report))
+    asked = ("--target", url, "--profile", profile, "--no-store", "--json", str(report))
     return (sys.executable, "-m", "monitor", "gate", *asked)
 
 

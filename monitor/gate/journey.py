@@ -93,7 +93,11 @@ class Journey:
     async def _register(self) -> Login:
         login = new_login()
         self._accounts.append(login)
-        answer = await self._asker.ask("POST", "/auth/register", json=credentials(login))
+        try:
+            answer = await self._asker.ask("POST", "/auth/register", json=credentials(login))
+        except UnreachableError:
+            self._accounts.remove(login)
+            raise
         if answer.status != MADE:
             self._accounts.remove(login)
         return _expected("register", answer, MADE, login)
@@ -142,7 +146,7 @@ class Journey:
         left: list[str] = []
         asked: list[Asked] = []
         forever = False
-        for login in self._accounts or ([await self.account()] if not self.registers else []):
+        for login in self._accounts or ([await self.account()] if self._clients else []):
             try:
                 answer = await self._leave(login)
             except (UnreachableError, NoAnswerError) as error:

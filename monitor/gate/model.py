@@ -65,6 +65,15 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Timed:
+    """How long requests of one kind (`GET /clients`) took, in seconds to 0.1 ms, and how many failed."""
+
+    what: str
+    seconds: tuple[float, ...]
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Waiver:
     """`expires` in seconds since the epoch."""
 
@@ -121,6 +130,8 @@ class Report:
     waivers: tuple[Waiver, ...] = ()
     """All of the file: those that were needed (each result has its own), those that were not, the expired."""
     on_inconclusive: str = "fail"
+    timed: tuple[Timed, ...] = ()
+    """What a later run may be compared with."""
 
     def exit(self, on_inconclusive: str = "") -> Exit:
         """`on_inconclusive`: fail, pass or wait (as fail, once the waiting is over); "": as the report's."""

@@ -20,9 +20,10 @@ import httpx
 from exporters.curl_loop import Stalls
 from exporters.http import Prober
 from monitor.gate.asking import TIMEOUT, Asker, NoAnswerError, OutOfBudgetError, UnreachableError
+from monitor.gate.baseline import Baseline, Beside
 from monitor.gate.checks import CHECKS, past
 from monitor.gate.config import Claim, GateConfig, Metrics, Profile
-from monitor.gate.found import CLEAN_UP, Check, Found, failed, unknown
+from monitor.gate.found import CLEAN_UP, Check, Found, both, failed, unknown
 from monitor.gate.journey import Journey, StepFailedError
 from monitor.gate.model import Cause, Report, Result
 from monitor.gate.progress import Progress, Silent
@@ -31,6 +32,7 @@ from monitor.gate.scraping import Scraping
 from monitor.gate.sequential import Verdict
 from monitor.gate.source import HISTORY, Source, SourceError
 from monitor.gate.source import source as source_of
+from monitor.gate.timings import Timings
 from monitor.quantity import format_duration
 
 CLEANING = 20.0
@@ -58,6 +60,10 @@ class Run:
     """What judges objectives in place of the gate's own probes."""
     past: Source | None = None
     """What knows more than a few minutes."""
+    baseline: Baseline | None = None
+    beside: Beside | None = None
+    """The service at the baseline's URL."""
+    timings: Timings = field(default_factory=Timings)
     claim: Claim = field(default_factory=lambda: Claim("", "", ""))
     """Of the check that is asked for."""
     sampled: dict[str, Found] = field(default_factory=dict)
@@ -87,17 +93,19 @@ async def gate(
     profile: Profile,
     *,
     source: Source | None = None,
+    baseline: Baseline | None = None,
     wait: bool = False,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Report:
     """Never raises. Cancelled, it cleans up and says so in the report.
 
-    `source`: what judges objectives, if not our own asking. `wait`: what nobody knows is asked again, and a
-    target that does not answer too, until the time is over.
+    `source`: what judges objectives, if not our own asking. `baseline`: what it must not be worse than.
+    `wait`: what nobody knows is asked again, and a target that does not answer too, until the time is over.
     """
     began, results = clock(), list[Result]()
-    async with _prepared(target, config, profile, source, progress or Silent(), clock) as (run, stalls):
+    prepared = _prepared(target, config, profile, source, baseline, progress or Silent(), clock)
+    async with prepared as (run, stalls):
         interrupted = False
         try:
             await _judge(run, results, wait=wait)
@@ -115,6 +123,7 @@ async def gate(
             stalled=stalls.seconds(),
             interrupted=interrupted,
             versions=run.scraping.versions,
+            timed=run.timings.timed(),
         )
 
 
@@ -124,19 +133,14 @@ async def _prepared(
     config: GateConfig,
     profile: Profile,
     source: Source | None,
+    baseline: Baseline | None,
     progress: Progress,
     clock: Callable[[], float],
 ) -> AsyncIterator[tuple[Run, Stalls]]:
     loop = asyncio.get_running_loop()
     stalls = Stalls(loop)
-    client = httpx.AsyncClient(
-        base_url=target,
-        timeout=TIMEOUT,
-        trust_env=False,
-        verify=_trusted(config.ca_file),
-        follow_redirects=False,
-    )
-    async with client, Prober() as prober:
+    other = _service_of(baseline, config, profile)
+    async with _client(target, config) as client, other as beside, Prober() as prober:
         asker = Asker(client, profile.max_requests)
         journey = Journey(asker, config.account)
         metrics = config.metrics if config.metrics.url else Metrics(f"{target}/metrics", config.metrics.token)
@@ -155,6 +159,8 @@ async def _prepared(
             Routes(asker, config.protected),
             source,
             source or _history(config),
+            baseline,
+            beside,
         )
         looking = asyncio.create_task(scraping.go_on())
         try:
@@ -162,6 +168,28 @@ async def _prepared(
         finally:
             looking.cancel()
             stalls.stop()
+
+
+@contextlib.asynccontextmanager
+async def _service_of(
+    baseline: Baseline | None, config: GateConfig, profile: Profile
+) -> AsyncIterator[Beside | None]:
+    if baseline is None or not baseline.url:
+        yield None
+        return
+    async with _client(baseline.url, config) as client:
+        asker = Asker(client, profile.max_requests)
+        yield Beside(baseline.url, asker, Journey(asker, config.account), config.ca_file or None)
+
+
+def _client(url: str, config: GateConfig) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=url,
+        timeout=TIMEOUT,
+        trust_env=False,
+        verify=_trusted(config.ca_file),
+        follow_redirects=False,
+    )
 
 
 async def _judge(run: Run, results: list[Result], *, wait: bool) -> None:
@@ -262,6 +290,8 @@ async def _cleaned(run: Run) -> list[Result]:
     try:
         async with asyncio.timeout(CLEANING):
             found = await run.journey.clean_up()
+            if run.beside is not None:
+                found = both(found, await run.beside.journey.clean_up(), "on the baseline")
     except TimeoutError:
         found = failed(f"not finished within {format_duration(CLEANING)}")
     return [_result(CLEAN_UP, CHECKS[CLEAN_UP], run.config.claims[CLEAN_UP], found, 0.0)]

@@ -98,6 +98,10 @@ def _silent(_bad: int, _of: int) -> None:
     """For whom nobody watches."""
 
 
+def _deaf(_answer: Answer) -> None:
+    """For whom nobody keeps what was heard."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """An answer that takes `slow` seconds is bad. `told` hears (bad, of) after each one that is judged."""
@@ -163,13 +167,14 @@ async def sample(
     requests: int,
     warm_up: int = WARM_UP,
     at_once: int = 1,
+    heard: Callable[[Answer], None] = _deaf,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> list[Sampled]:
     """One result for each claim: they look at the same requests, each until it is decided.
 
     Ends by `deadline`, with at most so many `requests`. What is under way at the end is cancelled, and not
-    judged.
+    judged. `heard` gets each answer that is.
     """
     line = _Line(ask, requests, warm_up, sleep)
     tallies = [_Tally(claim) for claim in claims]
@@ -179,6 +184,7 @@ async def sample(
         return line.down or clock() >= deadline or all(each.closed for each in tallies)
 
     def judge(answer: Answer) -> None:
+        heard(answer)
         for each in tallies:
             each.take(answer)
 

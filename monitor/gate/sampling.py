@@ -6,17 +6,17 @@ import asyncio
 import itertools
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
 from exporters.http import Request
 from monitor.gate.asking import OutOfBudgetError, new_request_id
 from monitor.gate.found import Found
-from monitor.gate.journey import UPLOAD, trial_balance, upload
+from monitor.gate.journey import UPLOAD, Journey, trial_balance, upload
 from monitor.gate.sample import WARM_UP, Answer, Claim, Sampled, answered, sample
 from monitor.gate.sequential import Sequential
 
@@ -40,62 +40,96 @@ def fixed(what: str, request: Request, pause: float = 0.0) -> Next:
     return following
 
 
-async def taking_turns(run: Run, patience: float) -> Next:
-    """The requests of gate.yml as the account; each may take `patience` seconds."""
-    token = await run.journey.token()
-    turns = itertools.cycle([await _filled(run, each) for each in run.config.requests])
+class Service(Protocol):
+    """The target, or the baseline beside it."""
 
-    async def following() -> tuple[str, Request]:
-        what = next(turns)
+    @property
+    def target(self) -> str: ...
+    @property
+    def journey(self) -> Journey: ...
+    @property
+    def ca_file(self) -> str | None: ...
+
+
+class Turns:
+    """The requests of gate.yml as the account, in turn; each may take `patience` seconds."""
+
+    def __init__(
+        self, service: Service, turns: Sequence[tuple[str, str]], token: str, patience: float
+    ) -> None:
+        self._service = service
+        self._kinds = dict(turns)
+        self._turns = itertools.cycle([what for what, _ in turns])
+        self._token = token
+        self._patience = patience
+
+    async def __call__(self) -> tuple[str, Request]:
+        what = next(self._turns)
         if what == f"POST {UPLOAD}":
-            return what, uploading(run, token, patience, ROWS)
-        return what, asking(run, what, token, patience)
+            return what, uploading(self._service, self._token, self._patience, ROWS)
+        return what, asking(self._service, what, self._token, self._patience)
 
-    return following
-
-
-async def _filled(run: Run, what: str) -> str:
-    return what.replace("{client}", str(await run.journey.client())) if "{client}" in what else what
+    def kind(self, answer: Answer) -> str:
+        """As in gate.yml: `GET /clients/{client}` of `GET /clients/17`."""
+        return self._kinds[answer.asked.what]
 
 
-def asking(run: Run, what: str, token: str, patience: float) -> Request:
+async def taking_turns(service: Service, requests: Iterable[str], patience: float) -> Turns:
+    token = await service.journey.token()
+    turns = [(await _filled(service, each), each) for each in requests]
+    return Turns(service, turns, token, patience)
+
+
+async def _filled(service: Service, what: str) -> str:
+    return what.replace("{client}", str(await service.journey.client())) if "{client}" in what else what
+
+
+def asking(service: Service, what: str, token: str, patience: float) -> Request:
     method, _, path = what.partition(" ")
     headers = (("Authorization", f"Bearer {token}"),) if token else ()
-    return Request(f"{run.target}{path}", method, headers, timeout=patience, ca_file=run.ca_file)
+    return Request(f"{service.target}{path}", method, headers, timeout=patience, ca_file=service.ca_file)
 
 
-def uploading(run: Run, token: str, patience: float, rows: int) -> Request:
+def uploading(service: Service, token: str, patience: float, rows: int) -> Request:
     """With other bytes each time: some refuse what they have seen before."""
     cents = [secrets.randbelow(10**7) + 1 for _ in range(rows)]
-    made = httpx.Request("POST", run.target, files=upload(trial_balance(cents)))
-    run.journey.uploads += 1
+    made = httpx.Request("POST", service.target, files=upload(trial_balance(cents)))
+    service.journey.uploads += 1
     headers = (("Authorization", f"Bearer {token}"), ("Content-Type", made.headers["content-type"]))
-    url = f"{run.target}{UPLOAD}"
-    return Request(url, "POST", headers, made.read(), timeout=patience, ca_file=run.ca_file)
+    url = f"{service.target}{UPLOAD}"
+    return Request(url, "POST", headers, made.read(), timeout=patience, ca_file=service.ca_file)
 
 
 async def judged(
-    run: Run, following: Next, claims: Mapping[str, Claim], warm_up: int = WARM_UP
+    run: Run,
+    following: Next,
+    claims: Mapping[str, Claim],
+    warm_up: int = WARM_UP,
+    heard: Callable[[Answer], None] = lambda _: None,
 ) -> dict[str, Found]:
-    """By the name of the check. All claims look at the same requests. Raises OutOfBudgetError for none."""
+    """By the name of the check. All claims look at the same requests, and `heard` gets each answer.
+
+    Raises OutOfBudgetError for none.
+    """
     if run.asker.left <= 0:
         raise OutOfBudgetError
     for name, claim in claims.items():
         run.progress.began(name, claim.test.most)
     watched = [replace(claim, told=partial(run.progress.asked, name)) for name, claim in claims.items()]
     sampled = await sample(
-        lambda: _ask(run, following),
+        lambda: asked(run, following),
         watched,
         deadline=time.monotonic() + run.left() - ENDING,
         requests=run.asker.left,
         warm_up=warm_up,
+        heard=heard,
     )
     run.asker.requests += sampled[0].requests
     run.asker.retries += sampled[0].retries
     return {name: _found(each) for name, each in zip(claims, sampled, strict=True)}
 
 
-async def _ask(run: Run, following: Next) -> Answer:
+async def asked(run: Run, following: Next) -> Answer:
     what, request = await following()
     request_id = new_request_id()
     headers = (*request.headers, ("X-Request-ID", request_id))

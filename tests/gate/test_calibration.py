@@ -67,14 +67,19 @@ def test_samples_as_they_are_cry_wolf() -> None:
 
 
 def test_what_did_not_change_raises_no_alarm() -> None:
-    assert regressed(compared())[-1] <= RISK + SLACK
+    assert regressed(compared(gates=2000))[-1] <= RISK
 
 
 def test_a_machine_that_drifts_raises_none_if_old_and_new_take_turns() -> None:
-    assert regressed(compared(drift=1.0))[-1] <= RISK + SLACK
+    assert regressed(compared(drift=1.0, gates=1000))[-1] <= RISK
+
+
+def test_durations_that_are_alike_make_no_alarm_of_what_hardly_matters() -> None:
+    assert regressed(compared(slower=1.1, spread=0.05, gates=500))[-1] <= RISK
 
 
 def test_regressions_are_found_by_the_test_that_is_for_them() -> None:
-    tail, bulk, _ = regressed(compared(tail=0.1, gates=2000))
-    assert tail >= 0.9 > 0.2 > bulk
-    assert regressed(compared(slower=1.3, gates=2000))[1] >= 0.9
+    tail, bulk, _ = regressed(compared(tail=0.1, gates=1000))
+    assert tail >= 0.9 > 0.25 > bulk
+    assert regressed(compared(slower=1.2, gates=500))[1] >= 0.85
+    assert regressed(compared(slower=1.5, slow_kinds=1, gates=500))[1] >= 0.95

@@ -18,7 +18,7 @@ from tests.gate.conftest import SECRET, RunGate, StartApi
 from tests.servers import free_port, wait_until
 
 NOT_CONFIGURED = {
-    *("frontend", "https", "tls", "certificate", "metrics-private", "home-page"),
+    *("frontend", "https", "tls", "certificate", "metrics-private", "home-page", "regression"),
     *("firing-alerts", "error-budget", "availability"),
 }
 """Without a frontend, TLS and a history."""
@@ -54,6 +54,17 @@ def test_nobody_answers(run_gate: RunGate) -> None:
     ran = run_gate("--target", f"http://127.0.0.1:{free_port()}")
     assert ran.status == 4, ran.output
     assert time.monotonic() - began < 20
+
+
+@pytest.mark.nightly
+def test_a_canary_beside_its_like_passes(api: StartApi, run_gate: RunGate) -> None:
+    old, new = api(), api()
+    before, began = (old.rows(), new.rows()), time.monotonic()
+    ran = run_gate("--target", new.url, "--profile", "canary", "--baseline", old.url)
+    assert ran.status == 0, ran.output
+    assert "regression" in ran.standing("pass")
+    assert (old.rows(), new.rows()) == before
+    assert time.monotonic() - began < 90
 
 
 @pytest.mark.nightly
@@ -94,6 +105,7 @@ def test_plan_says_what_it_takes() -> None:
     assert ran.exit_code == 0
     assert "latency-p95 and error-rate" in ran.output
     assert "In all at most" in ran.output
+    assert "With --baseline 305 requests more" in ran.output
 
 
 def test_a_waiver_is_written_and_checked(tmp_path: Path) -> None:

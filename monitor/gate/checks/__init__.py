@@ -15,6 +15,7 @@ from monitor.gate.checks import (
     passwords,
     past,
     performance,
+    regression,
     state,
     tokens,
 )
@@ -60,6 +61,7 @@ CHECKS: dict[str, Check] = {
     ),
     "latency-p95": Check("performance", "p95 {limit}", performance.by_turns, objective="quantile"),
     "error-rate": Check("performance", "server errors {limit}", performance.by_turns, objective="ratio"),
+    "regression": Check("performance", "no slower or worse than the baseline", regression.not_worse),
     "ten-thousand-rows": Check(
         "performance", "10,000 rows take {limit} (median)", performance.large, unit="seconds"
     ),

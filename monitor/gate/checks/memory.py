@@ -52,7 +52,7 @@ async def grows(run: Run) -> Found:
 
 async def _watched(run: Run) -> AsyncIterator[Samples]:
     """All samples so far, each time that they are to be judged."""
-    following, loop = await taking_turns(run, PATIENCE), asyncio.get_running_loop()
+    following, loop = await taking_turns(run, run.config.requests, PATIENCE), asyncio.get_running_loop()
     began, found = loop.time(), Samples()
     for look in LOOKS:
         while (at := loop.time()) < began + look and run.left() > ENDING:

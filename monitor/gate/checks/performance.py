@@ -13,7 +13,7 @@ from monitor.gate.config import Claim as Kept
 from monitor.gate.config import GateConfig, Profile
 from monitor.gate.found import Found, not_configured
 from monitor.gate.plan import Claim as Planned
-from monitor.gate.sample import WARM_UP, Claim
+from monitor.gate.sample import WARM_UP, Answer, Claim
 from monitor.gate.sampling import Next, asking, at_most, fixed, judged, taking_turns, uploading
 from monitor.gate.sequential import planned
 from monitor.slis import GaugeQuantile, Quantile, Ratio
@@ -38,7 +38,12 @@ async def by_turns(run: Run) -> Found:
         names = [name for name in BY_TURNS if name in run.profile.checks]
         claims = {name: _claim(run, run.config.claims[name]) for name in names}
         slowest = max((each.slow for each in claims.values() if math.isfinite(each.slow)), default=0.0)
-        run.sampled |= await judged(run, await taking_turns(run, _patience(slowest)), claims)
+        turns = await taking_turns(run, run.config.requests, _patience(slowest))
+
+        def heard(answer: Answer) -> None:
+            run.timings.hear(turns.kind(answer), answer)
+
+        run.sampled |= await judged(run, turns, claims, heard=heard)
     return run.sampled[run.claim.check]
 
 

@@ -35,6 +35,7 @@ def as_json(report: Report) -> str:
         "counts": {each.replace(" ", "_"): number for each, number in words.counts(report).items()},
         "waivers": [{**_waiver(each), "expired": each.expires <= report.ended} for each in report.waivers],
         "results": [_result(each) for each in report.results],
+        "timed": [dataclasses.asdict(each) for each in report.timed],
     }
     return json.dumps(shown, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
