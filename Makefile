@@ -20,13 +20,14 @@ test: $(ready) servers ## all tests; ARGS="-k pool -x" goes to pytest
 
 nightly: $(ready) servers ## what takes minutes: servers killed in mid-alert, and ten times as many histories as in `test`
 	@$(bin)/python -m pytest -m nightly $(ARGS)
+	@$(bin)/python -m tests.gate.proof --healthy 10
 	@N=20000 $(bin)/python -m pytest tests/differential $(ARGS)
 
 differential: $(ready) servers ## rules against the agent, as many histories of each kind of SLI as N says: N=20000
 	@N=$${N:-2000} $(bin)/python -m pytest tests/differential $(ARGS)
 
-gate-proof: $(ready) servers ## each seeded defect against the whole gate, one at a time, and 50 runs of the healthy API; an hour
-	@$(bin)/python -m pytest tests/gate -m nightly $(ARGS)
+gate-proof: $(ready) servers ## each seeded defect against the whole gate, and 50 runs of the healthy API, an hour; ARGS="--only slow_route"
+	@$(bin)/python -m tests.gate.proof $(ARGS)
 
 lint: $(ready) ## ruff, its formatter, mypy --strict
 	@$(bin)/ruff check

@@ -30,8 +30,8 @@ def watch_process(registry: CollectorRegistry = REGISTRY, root_pid: int | None =
 
 
 class ProcessTree(Collector):
-    """`process_tree_memory_bytes`, `_memory_limit_bytes`, `_cpu_seconds_total`, `_cpu_limit_cores`,
-    `_open_files`.
+    """`process_tree_memory_bytes`, `_anonymous_memory_bytes`, `_memory_limit_bytes`, `_cpu_seconds_total`,
+    `_cpu_limit_cores`, `_open_files`.
 
     The root is `root_pid`, else the server that started this process (gunicorn's master, uvicorn's or any
     multiprocessing parent), else this process. `cgroups` is where the kernel's /sys/fs/cgroup is mounted;
@@ -48,7 +48,7 @@ class ProcessTree(Collector):
         registry.register(self)
 
     def describe(self) -> Iterable[Metric]:
-        return self._families(None, None, None, None, None)
+        return self._families(None, None, None, None, None, None)
 
     def collect(self) -> Iterable[Metric]:
         root = self._root_pid or server_pid()
@@ -60,6 +60,7 @@ class ProcessTree(Collector):
         self._cpu_seconds = max(self._cpu_seconds, cpu_seconds)
         return self._families(
             total(memory_bytes, tree),
+            total(anonymous_bytes, tree),
             memory_limit_bytes(Path(psutil.PROCFS_PATH), self._cgroups, root),
             self._cpu_seconds,
             cpu_limit_cores(Path(psutil.PROCFS_PATH), self._cgroups, root),
@@ -69,6 +70,7 @@ class ProcessTree(Collector):
     def _families(
         self,
         memory: float | None,
+        anonymous: float | None,
         limit: float | None,
         cpu: float | None,
         cores: float | None,
@@ -77,6 +79,11 @@ class ProcessTree(Collector):
         return [
             GaugeMetricFamily(
                 "process_tree_memory_bytes", "Memory of all processes, shared pages counted once.", memory
+            ),
+            GaugeMetricFamily(
+                "process_tree_anonymous_memory_bytes",
+                "What all processes have taken for themselves, also what is swapped out.",
+                anonymous,
             ),
             GaugeMetricFamily(
                 "process_tree_memory_limit_bytes",
@@ -142,6 +149,19 @@ def memory_bytes(process: psutil.Process) -> int:
         memory = process.memory_full_info()
         return getattr(memory, "pss", memory.rss)
     return process.memory_info().rss
+
+
+def anonymous_bytes(process: psutil.Process) -> int:
+    """Without code and other files, of which a share depends on who else uses them.
+
+    What is shared after a fork counts more than once. Raises OSError where Linux is older than 4.5.
+    """
+    lines = _lines(Path(psutil.PROCFS_PATH, str(process.pid), "status"))
+    status = dict(line.partition(":")[::2] for line in lines)
+    try:
+        return sum(1024 * int(status[name].split()[0]) for name in ("RssAnon", "VmSwap"))
+    except (KeyError, IndexError, ValueError):
+        raise OSError(f"no RssAnon of process {process.pid}") from None
 
 
 def memory_limit_bytes(proc: Path, cgroups: Path, pid: int) -> int | None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeVar
 
 from monitor.gate.asking import Answer, Asker, NoAnswerError, UnreachableError
 from monitor.gate.config import Account
@@ -47,13 +47,21 @@ class Analysed:
     answer: Answer
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Accounts that have to go again. `sure`: e-mail addresses whose registration was answered."""
+
+    accounts: list[Login] = field(default_factory=list)
+    sure: set[str] = field(default_factory=set)
+
+
 class Journey:
-    def __init__(self, asker: Asker, given: Account) -> None:
+    def __init__(self, asker: Asker, given: Account, made: Made | None = None) -> None:
         self._asker = asker
         self._given = given
         self._walked: dict[str, Any] = {}
         self._failed: dict[str, StepFailedError] = {}
-        self._accounts: list[Login] = []
+        self._made = made or Made()
         self._clients: list[int] = []
         self._made_clients = False
         self.uploads = 0
@@ -78,6 +86,10 @@ class Journey:
         """The id of one that the gate made; it is there until the end, or until `client-delete`."""
         return await self._once("client-create", self._create_client)
 
+    def another(self) -> Self:
+        """The way of a second user, who is deleted with this one."""
+        return type(self)(self._asker, Account(), self._made)
+
     async def _once(self, step: str, walk: Callable[[], Awaitable[T]]) -> T:
         if step in self._failed:
             raise self._failed[step]
@@ -92,14 +104,15 @@ class Journey:
 
     async def _register(self) -> Login:
         login = new_login()
-        self._accounts.append(login)
+        self._made.accounts.append(login)
         try:
             answer = await self._asker.ask("POST", "/auth/register", json=credentials(login))
         except UnreachableError:
-            self._accounts.remove(login)
+            self._made.accounts.remove(login)
             raise
+        self._made.sure.add(login.email)
         if answer.status != MADE:
-            self._accounts.remove(login)
+            self._made.accounts.remove(login)
         return _expected("register", answer, MADE, login)
 
     async def _log_in(self) -> str:
@@ -139,14 +152,15 @@ class Journey:
 
     def also_made(self, login: Login) -> None:
         """An account that should not have come to be: it is deleted with the others."""
-        self._accounts.append(login)
+        self._made.accounts.append(login)
+        self._made.sure.add(login.email)
 
     async def clean_up(self) -> Found:
         """Deletes what is left. Never raises, and spends nothing of the budget."""
         left: list[str] = []
         asked: list[Asked] = []
         forever = False
-        for login in self._accounts or ([await self.account()] if self._clients else []):
+        for login in self._made.accounts or ([await self.account()] if self._clients else []):
             try:
                 answer = await self._leave(login)
             except (UnreachableError, NoAnswerError) as error:
@@ -163,7 +177,9 @@ class Journey:
         answer = await self._ask("POST", "/auth/login", json=credentials(login))
         if answer.status != DONE:
             # An answer to the registration that never came: there may be no such account.
-            return None if answer.status == 401 and "register" not in self._walked else answer
+            return (
+                None if answer.status == 401 and login.made and login.email not in self._made.sure else answer
+            )
         token = str(answer.field("access_token"))
         if login.made:
             gone = await self._ask("POST", "/auth/delete", token=token, json={"password": login.password})
@@ -188,9 +204,10 @@ class Journey:
             return not_configured(f"{self.uploads} summaries stay with the account that was given")
         if not self.registers and self._made_clients:
             return passed("its clients are deleted again")
-        return (
-            passed("the account is deleted again") if self._accounts else not_configured("nothing was made")
-        )
+        if not self._made.accounts:
+            return not_configured("nothing was made")
+        several = len(self._made.accounts) > 1
+        return passed("its accounts are deleted again" if several else "the account is deleted again")
 
 
 def new_login(password: str = "") -> Login:

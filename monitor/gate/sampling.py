@@ -106,6 +106,7 @@ async def judged(
     claims: Mapping[str, Claim],
     warm_up: int = WARM_UP,
     heard: Callable[[Answer], None] = lambda _: None,
+    at_once: int = 1,
 ) -> dict[str, Found]:
     """By the name of the check. All claims look at the same requests, and `heard` gets each answer.
 
@@ -123,6 +124,7 @@ async def judged(
         requests=run.asker.left,
         warm_up=warm_up,
         heard=heard,
+        at_once=at_once,
     )
     run.asker.requests += sampled[0].requests
     run.asker.retries += sampled[0].retries

@@ -35,6 +35,7 @@ def test_metrics_are_born_with_the_app(client: httpx.Client) -> None:
         "db_pool_checkout_wait_seconds_count",
         "db_pool_timeouts_total",
         "process_tree_memory_bytes",
+        "process_tree_anonymous_memory_bytes",
         "process_tree_memory_limit_bytes",
         "process_tree_cpu_seconds_total",
         "process_tree_open_files",

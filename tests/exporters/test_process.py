@@ -136,6 +136,14 @@ def test_shared_pages_count_once(parent: Parent) -> None:
     assert 64 * MIB < parent.metric("memory_bytes") < 128 * MIB
 
 
+def test_anonymous_memory_is_what_was_taken(parent: Parent) -> None:
+    before = parent.metric("anonymous_memory_bytes")
+    parent.do("ballast = b'1' * (64 << 20)")
+    assert 64 * MIB <= parent.metric("anonymous_memory_bytes") - before < 66 * MIB
+    parent.do("del ballast")
+    assert parent.metric("anonymous_memory_bytes") - before < 2 * MIB
+
+
 def test_cpu_counts_once_and_does_not_go_back_when_a_child_ends(parent: Parent) -> None:
     parent.do("child = fork(lambda: spin(0.3))")
     running = parent.metric("cpu_seconds_total")
@@ -195,7 +203,8 @@ def test_a_proc_without_the_machines_own_files_is_absent_not_0(
 
 
 def assert_absent(registry: CollectorRegistry) -> None:
-    for name in ("memory_bytes", "memory_limit_bytes", "cpu_seconds_total", "cpu_limit_cores", "open_files"):
+    memory = ("memory_bytes", "anonymous_memory_bytes", "memory_limit_bytes")
+    for name in (*memory, "cpu_seconds_total", "cpu_limit_cores", "open_files"):
         assert value(registry, f"process_tree_{name}") is None
 
 

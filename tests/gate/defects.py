@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,15 +20,19 @@ from typing import Any, NamedTuple
 import jwt
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import auth, clients, passwords, security, trial_balance
+from app import auth, clients, exports, passwords, security, trial_balance
+from app.database import Sessions
 from app.main import create_app
+from app.models import Client, DiagnosticSummary, User
 from app.settings import DEVELOPMENT_SECRET, Settings
 from monitor.demo.api import SmallMachine
 
@@ -39,15 +45,20 @@ class Defect(NamedTuple):
     """That has to catch it."""
     after: tuple[str, ...]
     """Checks that make the traffic in which it shows."""
+    always: bool = True
+    """Else it is so near to the limit that some runs end with "inconclusive": never with a pass."""
 
 
 DEFECTS: dict[str, Defect] = {}
+IDLE = 5.0
+READ = ("/clients", "/activity", "/auth/me")
+"""Three of the five requests that performance is sampled with."""
 _before: dict[tuple[Any, str], Any] = {}
 
 
-def caught_by(check: str, *after: str) -> Callable[[Factory], Factory]:
+def caught_by(check: str, *after: str, always: bool = True) -> Callable[[Factory], Factory]:
     def named(factory: Factory) -> Factory:
-        DEFECTS[factory.__name__] = Defect(factory, check, after or ("upload",))
+        DEFECTS[factory.__name__] = Defect(factory, check, after or ("upload",), always)
         return factory
 
     return named
@@ -127,6 +138,80 @@ def eight_percent_errors() -> ASGIApp:
     return before(healthy(), fail)
 
 
+@caught_by("error-rate", always=False)
+def eight_percent_at_random() -> ASGIApp:
+    """Near the limit of 5 %: some 97 of 100 runs fail, the others are inconclusive."""
+    dice = random.Random()
+
+    async def fail(scope: Scope) -> ASGIApp | None:
+        if _of_prober(scope, *READ) and dice.random() < 0.08 * 5 / 3:
+            return JSONResponse({"detail": "Internal server error"}, status_code=500)
+        return None
+
+    return before(healthy(), fail)
+
+
+def _of_prober(scope: Scope, *paths: str) -> bool:
+    """What samples performance; what walks the user's way asks to keep its connection."""
+    return scope["path"] in paths and not any(name == b"connection" for name, _ in scope["headers"])
+
+
+@caught_by("latency-p95")
+def slow_for_one_in_seven() -> ASGIApp:
+    return _slow_for(0.15)
+
+
+@caught_by("latency-p95", always=False)
+def slow_for_six_of_a_hundred() -> ASGIApp:
+    """A mean and a median show nothing of it."""
+    return _slow_for(0.06)
+
+
+def _slow_for(share: float) -> ASGIApp:
+    dice = random.Random()
+
+    async def dawdle(scope: Scope) -> None:
+        if _of_prober(scope, *READ) and dice.random() < share * 5 / 3:
+            await asyncio.sleep(3.2)
+
+    return before(healthy(), dawdle)
+
+
+@caught_by("after-idle")
+def slow_after_idle() -> ASGIApp:
+    """The first request after IDLE seconds without any; numbers and /health are asked all the time."""
+    last = time.monotonic()
+
+    async def wake(scope: Scope) -> None:
+        nonlocal last
+        if scope["path"] in ("/metrics", "/health"):
+            return
+        slept, last = time.monotonic() - last > IDLE, time.monotonic()
+        if slept:
+            await asyncio.sleep(3.5)
+
+    return before(healthy(), wake)
+
+
+@caught_by("burst")
+def errors_in_bursts() -> ASGIApp:
+    """Whoever comes while four others are served is sent away."""
+    app, inside = healthy(), 0
+
+    async def crowded(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal inside
+        if scope["type"] != "http":
+            return await app(scope, receive, send)
+        inside += 1
+        try:
+            full = JSONResponse({"detail": "Internal server error"}, status_code=500)
+            await (full if inside > 4 else app)(scope, receive, send)
+        finally:
+            inside -= 1
+
+    return crowded
+
+
 @caught_by("protected-routes")
 def open_route() -> ASGIApp:
     def everybody(client_id: int) -> dict[str, int]:
@@ -170,6 +255,84 @@ def expired_accepted() -> ASGIApp:
     return healthy()
 
 
+@caught_by("expired-token")
+def leeway_of_five_minutes() -> ASGIApp:
+    good = security._decoded
+
+    def patient(token: str, key: str, settings: Settings) -> Any:
+        claims = jwt.decode(token, options={"verify_signature": False})
+        late = time.time() - float(claims["exp"])
+        return _decoded_late(token, key) if 0 < late < 300 else good(token, key, settings)
+
+    changed(security, "_decoded", patient)
+    return healthy()
+
+
+def _decoded_late(token: str, key: str) -> security.Claims:
+    jwt.decode(token, key, algorithms=["HS256"], leeway=300)
+    return _unverified(token)
+
+
+@caught_by("other-accounts")
+def clients_of_everybody() -> ASGIApp:
+    """Reads any client by its number, and files uploads under it."""
+
+    def careless(session: Session, client_id: int, user_id: int) -> Client:
+        return session.get(Client, client_id) or clients._missing()
+
+    changed(clients, "owned_client", careless)
+    changed(trial_balance, "owned_client", careless)
+    return healthy()
+
+
+@caught_by("other-accounts")
+def anybody_deletes_clients() -> ASGIApp:
+    def delete_client(client_id: int, user: auth.CurrentUser, sessions: Sessions) -> Response:
+        with sessions.begin() as session:
+            gone = session.execute(delete(Client).where(Client.id == client_id).returning(Client.id)).all()
+        return Response(status_code=204 if gone else 404)
+
+    return replaced(healthy(), "/clients/{client_id}", ["DELETE"], delete_client)
+
+
+@caught_by("other-accounts")
+def deletes_and_denies_it() -> ASGIApp:
+    """404 for another account's client, which is gone all the same."""
+
+    def delete_client(client_id: int, user: auth.CurrentUser, sessions: Sessions) -> Response:
+        with sessions.begin() as session:
+            gone = session.execute(delete(Client).where(Client.id == client_id).returning(Client.user_id))
+            mine = gone.scalar() == user.id
+        return Response(status_code=204 if mine else 404)
+
+    return replaced(healthy(), "/clients/{client_id}", ["DELETE"], delete_client)
+
+
+@caught_by("other-accounts")
+def pdf_of_another() -> ASGIApp:
+    good = exports._stored
+
+    def careless(session: Session, summary_id: int, user_id: int) -> dict[str, Any]:
+        summary = session.get(DiagnosticSummary, summary_id)
+        return good(session, summary_id, summary.user_id if summary else user_id)
+
+    changed(exports, "_stored", careless)
+    return healthy()
+
+
+@caught_by("account-enumeration")
+def unknown_addresses_told() -> ASGIApp:
+    good = auth._known
+
+    async def frank(credentials: auth.Credentials, sessions: Any, request: Request) -> User:
+        if await asyncio.to_thread(auth._find, sessions, credentials.email.lower()) is None:
+            raise HTTPException(404, "There is no account with this e-mail address")
+        return await good(credentials, sessions, request)
+
+    changed(auth, "_known", frank)
+    return healthy()
+
+
 @caught_by("public-secret")
 def development_secret() -> ASGIApp:
     app = healthy()
@@ -185,8 +348,7 @@ def another_secret_on_one_of_two_instances() -> ASGIApp:
     chosen: dict[object, bool] = {}
 
     async def forget_key(scope: Scope) -> ASGIApp | None:
-        keeps_connection = any(name == b"connection" for name, _ in scope["headers"])
-        if not keeps_connection and not chosen.setdefault(scope["client"], next(instances)):
+        if _of_prober(scope, "/auth/me") and not chosen.setdefault(scope["client"], next(instances)):
             scope["headers"] = [each for each in scope["headers"] if each[0] != b"authorization"]
         return None
 
@@ -220,6 +382,28 @@ def no_hsts() -> ASGIApp:
 @caught_by("security-headers")
 def sniffed() -> ASGIApp:
     return answering(healthy(), without("x-content-type-options"))
+
+
+@caught_by("security-headers")
+def version_told() -> ASGIApp:
+    def change(_scope: Scope, headers: MutableHeaders) -> None:
+        headers["server"] = "uvicorn/0.30.1"
+
+    return answering(healthy(), change)
+
+
+@caught_by("stack-traces")
+def trace_in_a_500() -> ASGIApp:
+    """Debug is off; somebody was helpful where exceptions are handled."""
+
+    shown = traceback.format_list(traceback.extract_stack())
+
+    async def falls_over(scope: Scope) -> ASGIApp | None:
+        if scope["path"].startswith("/clients/99999"):
+            return JSONResponse({"detail": "".join(shown)}, status_code=500)
+        return None
+
+    return before(healthy(), falls_over)
 
 
 @caught_by("stack-traces")
@@ -402,3 +586,15 @@ def memory_leak() -> ASGIApp:
 
     threading.Thread(target=grow, daemon=True).start()
     return healthy()
+
+
+@caught_by("memory-leak")
+def leak_by_request() -> ASGIApp:
+    """10 kB of each, which nobody sees who only watches an idle process."""
+    kept: list[bytes] = []
+
+    async def grow(scope: Scope) -> None:
+        if scope["path"] != "/metrics":
+            kept.append(bytes(range(250)) * 40)
+
+    return before(healthy(), grow)

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from monitor.gate.cli import app
 from monitor.resources import resource
 from tests.conftest import StartProcess
-from tests.gate import defects
-from tests.gate.conftest import SECRET, RunGate, StartApi
+from tests.gate.conftest import RunGate, StartApi
+from tests.gate.pipeline import SECRET
 from tests.servers import free_port, wait_until
 
 NOT_CONFIGURED = {
@@ -115,23 +115,3 @@ def test_a_waiver_is_written_and_checked(tmp_path: Path) -> None:
     assert 'check: "hsts"' in file.read_text()
     refused = CliRunner().invoke(app, [*asked, "--expires", "900d"], env={"COLUMNS": "400"})
     assert (refused.exit_code, "expires" in refused.output) == (2, True)
-
-
-@pytest.mark.nightly
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", defects.DEFECTS)
-def test_the_whole_profile_catches_each_defect(name: str, api: StartApi, run_gate: RunGate) -> None:
-    ran = run_gate("--target", api(f"tests.gate.defects:{name}").url)
-    assert ran.status == 1, ran.output
-    assert defects.DEFECTS[name].check in ran.failed
-
-
-@pytest.mark.nightly
-@pytest.mark.timeout(5400)
-def test_fifty_runs_of_a_healthy_service_raise_no_alarm(api: StartApi, run_gate: RunGate) -> None:
-    healthy = api()
-    before = healthy.rows()
-    for number in range(50):
-        ran = run_gate("--target", healthy.url)
-        assert ran.status == 0, f"run {number}: {ran.output}"
-    assert healthy.rows() == before

@@ -6,11 +6,13 @@ A function takes the Run and returns what it Found; what it raises becomes a res
 from __future__ import annotations
 
 from monitor.gate.checks import (
+    accounts,
     cors,
     edge,
     exposure,
     functional,
     headers,
+    idle,
     memory,
     passwords,
     past,
@@ -46,6 +48,8 @@ CHECKS: dict[str, Check] = {
     "unsigned-token": Check("security", "a token with alg none is refused", tokens.unsigned),
     "public-secret": Check("security", "no token is signed with a public secret", tokens.public_secret),
     "expired-token": Check("security", "an expired token is refused", tokens.expired),
+    "other-accounts": Check("security", "nobody gets at another account's data", accounts.kept_apart),
+    "account-enumeration": Check("security", "a log-in does not tell who has an account", accounts.not_told),
     "one-secret": Check("security", "a token is good on every instance", tokens.good_everywhere),
     "cors": Check("security", "other origins are kept out", cors.restricted),
     "password-rules": Check("security", "weak passwords are refused", passwords.rules_enforced),
@@ -62,6 +66,12 @@ CHECKS: dict[str, Check] = {
     "latency-p95": Check("performance", "p95 {limit}", performance.by_turns, objective="quantile"),
     "error-rate": Check("performance", "server errors {limit}", performance.by_turns, objective="ratio"),
     "regression": Check("performance", "no slower or worse than the baseline", regression.not_worse),
+    "burst": Check(
+        "performance", "server errors under ten requests at once {limit}", performance.burst, unit="ratio"
+    ),
+    "after-idle": Check(
+        "performance", "the first request after six idle seconds takes {limit}", idle.wakes_up, unit="seconds"
+    ),
     "ten-thousand-rows": Check(
         "performance", "10,000 rows take {limit} (median)", performance.large, unit="seconds"
     ),

@@ -28,6 +28,8 @@ WANTED: dict[str, Holds] = {
     "Referrer-Policy": lambda said: bool(said.get("referrer-policy")),
     "Cache-Control: no-store": lambda said: "no-store" in said.get("cache-control", ""),
 }
+TELLING = ("server", "x-powered-by")
+VERSION = re.compile(r"\d+\.\d")
 
 
 async def hsts(run: Run) -> Found:
@@ -48,7 +50,14 @@ async def all_there(run: Run) -> Found:
     for path in PATHS:
         answer = await run.asker.ask("GET", path)
         faults += [(f"{name} is missing on {path}", answer.asked) for name in _missing(answer)]
-    return all_held(faults, f"{', '.join(WANTED)}, on {', '.join(PATHS)}")
+        faults += [(f"{told} on {path} tells a version", answer.asked) for told in _versions(answer)]
+    return all_held(faults, f"{', '.join(WANTED)}, no versions, on {', '.join(PATHS)}")
+
+
+def _versions(answer: Answer) -> list[str]:
+    """What somebody would look up the known holes of."""
+    told = {name: answer.headers.get(name, "") for name in TELLING}
+    return [f"{name}: {value[:80]}" for name, value in told.items() if VERSION.search(value)]
 
 
 def _missing(answer: Answer) -> list[str]:

@@ -39,8 +39,8 @@ async def grows(run: Run) -> Found:
     if not await page.at_least(1):
         why = f"{page.url}: {page.fault}"
         return unknown(Cause.SOURCE_ERROR, why) if page.given or page.times else not_configured(why)
-    if not page.newest(MEMORY):
-        return not_configured(f"the page has no {MEMORY}")
+    if not _memory(run):
+        return not_configured(f"the page has neither {' nor '.join(MEMORY)}")
     limit = run.claim.value * MB / MINUTE
     found = unknown(Cause.TOO_FEW, "no time to watch it")
     async for samples in _watched(run):
@@ -60,10 +60,16 @@ async def _watched(run: Run) -> AsyncIterator[Samples]:
             _, request = await following()
             await run.prober.probe(request)
             await run.scraping.look()
-            if memory := [each.value for each in run.scraping.newest(MEMORY)]:
-                found.append((at - began, sum(memory)))
+            if memory := _memory(run):
+                found.append((at - began, memory))
             await asyncio.sleep(max(0.0, at + EVERY - loop.time()))
         yield found
+
+
+def _memory(run: Run) -> float:
+    """Bytes; 0 for none."""
+    read = (run.scraping.newest(name) for name in MEMORY)
+    return sum(each.value for each in next((found for found in read if found), []))
 
 
 def _judged(run: Run, samples: Samples, limit: float) -> Found:

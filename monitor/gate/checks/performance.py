@@ -27,6 +27,7 @@ PAUSE = 0.1
 """Seconds between looks at /health: spread out, they see more than one moment."""
 PATIENCE = 10.0
 """Seconds for each answer, or a little more than the limit where that is longer."""
+AT_ONCE = 10
 PAGE = 16 * 1_048_576
 BY_TURNS = ("latency-p95", "error-rate")
 """They look at the same requests."""
@@ -77,6 +78,13 @@ def _share(kept: Kept) -> float:
 async def health_latency(run: Run) -> Found:
     request = asking(run, "GET /health", "", _patience(run.claim.value))
     return await _judged(run, fixed("GET /health", request, PAUSE))
+
+
+async def burst(run: Run) -> Found:
+    """Ten at a time: what only shows when requests meet each other. `by_turns` asks one after the other."""
+    claims = {run.claim.check: Claim(planned(run.claim.value))}
+    following = await taking_turns(run, run.config.requests, PATIENCE)
+    return (await judged(run, following, claims, at_once=AT_ONCE))[run.claim.check]
 
 
 async def large(run: Run) -> Found:

@@ -24,6 +24,8 @@ HELP = {
     "hsts": "https://www.rfc-editor.org/rfc/rfc6797",
     "https": "https://www.rfc-editor.org/rfc/rfc6797",
     "header": "https://owasp.org/www-project-secure-headers/",
+    "accounts": "https://owasp.org/API-Security/editions/2023/en/0xa1-broken-object-level-authorization/",
+    "enumeration": "https://owasp.org/API-Security/editions/2023/en/0xa2-broken-authentication/",
     "cors": "https://fetch.spec.whatwg.org/#http-cors-protocol",
     "token": "https://www.rfc-editor.org/rfc/rfc8725",
     "jwt": "https://www.rfc-editor.org/rfc/rfc8725",
