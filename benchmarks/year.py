@@ -107,7 +107,7 @@ class Year:
         spans: Spans = (MINUTE, HOUR) if start >= END - KEEP_READINGS[MINUTE] else (HOUR,)
         value = self._dice.random()
         return {
-            (span, number, at): Extent(value / 2, value, value / 3, at + 59.5, 0)
+            (span, number, at): Extent(value / 2, value, value / 3, at + span - 0.5, 0)
             for number in numbers.values()
             for span in spans
             for at in range(start, start + DAY, span)

@@ -45,6 +45,8 @@ def parse_baseline(written: str, target: str, profile: str, config: GateConfig) 
     """From `last-pass`, a URL or the path of a JSON report; "" is None. Raises ConfigError, ValueError."""
     if not written:
         return None
+    import scipy.stats  # noqa: F401 - in the midst of a run it would be a standstill
+
     if written == LAST_PASS:
         if not config.database:
             raise ValueError(f"{LAST_PASS} takes a history: set GATE_HISTORY to the agent's database")

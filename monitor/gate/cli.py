@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -99,6 +100,28 @@ def explain(report: Annotated[Path, typer.Argument(help="Written by --json.")]) 
         from monitor.gate.reports import read_report
 
     explaining.show(Console(highlight=False), read_report(report))
+
+
+@app.command()
+def replay(
+    target: Annotated[str, typer.Option(help="As the agent calls it; all that it watches.")] = "",
+    profile: Annotated[str, typer.Option(help="Of gate.yml.")] = "post-deploy",
+    source: Annotated[str, typer.Option("--from", help="history is what there is.")] = "history",
+    since: Annotated[str, typer.Option(help="How far back.")] = "30d",
+    every: Annotated[str, typer.Option(help="One gate in so much time.")] = "1h",
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="Another gate.yml.")] = None,
+    objectives: Annotated[Path | None, typer.Option(help="Another objectives.yml.")] = None,
+    json: Annotated[Path | None, _report("json")] = None,
+) -> None:
+    """How often the gate would have blocked, when and why, as far as the agent's history can tell.
+
+    Exit status 0 when it could tell, 5 when there is no history to tell of.
+    """
+    with earlystop.importing():
+        from monitor.gate import replay_command as command
+
+    asked = command.Asked(target, profile, source, since, every, config, objectives, json)
+    raise typer.Exit(command.run(asked, time.time()))
 
 
 @app.command()

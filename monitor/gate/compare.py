@@ -24,7 +24,6 @@ from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import hypergeom, mannwhitneyu
 
 from monitor.gate.model import Cause
 
@@ -117,11 +116,15 @@ def _bad(side: Side, slow: float) -> int:
 
 def tail_chance(bad_new: int, new: int, bad: int, of: int) -> float:
     """Fisher's: that so many of the `bad` among `of`, or more, fall to the new ones by chance."""
+    from scipy.stats import hypergeom  # takes a second, and only who has a baseline needs it
+
     return float(hypergeom.sf(bad_new - 1, of, bad, new))
 
 
 def bulk_chance(old: NDArray[np.float64], new: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mann and Whitney's: that new ones are slower as often as that by chance. Along the last axis."""
+    from scipy.stats import mannwhitneyu
+
     found: NDArray[np.float64] = mannwhitneyu(
         new, old, alternative="greater", method="asymptotic", axis=-1
     ).pvalue

@@ -238,10 +238,10 @@ async def _asked(name: str, run: Run) -> Result:
     run.claim = run.config.claims[name]
     began = time.monotonic()
     found = await _found(name, check, run)
-    return _result(name, check, run.claim, found, time.monotonic() - began)
+    return result_of(name, check, run.claim, found, time.monotonic() - began)
 
 
-def _result(name: str, check: Check, claim: Claim, found: Found, took: float) -> Result:
+def result_of(name: str, check: Check, claim: Claim, found: Found, took: float) -> Result:
     return Result(
         check=name,
         group=check.group,
@@ -294,7 +294,7 @@ async def _cleaned(run: Run) -> list[Result]:
                 found = both(found, await run.beside.journey.clean_up(), "on the baseline")
     except TimeoutError:
         found = failed(f"not finished within {format_duration(CLEANING)}")
-    return [_result(CLEAN_UP, CHECKS[CLEAN_UP], run.config.claims[CLEAN_UP], found, 0.0)]
+    return [result_of(CLEAN_UP, CHECKS[CLEAN_UP], run.config.claims[CLEAN_UP], found, 0.0)]
 
 
 def _history(config: GateConfig) -> Source | None:

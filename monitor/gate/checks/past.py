@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
 
 from monitor.gate.found import Found, failed, not_configured, passed, unknown
 from monitor.gate.model import Cause, Evidence
@@ -11,13 +12,27 @@ from monitor.quantity import format_value
 from monitor.slis import Availability
 
 if TYPE_CHECKING:
-    from monitor.gate.run import Run
+    from monitor.gate.config import Claim, GateConfig
     from monitor.gate.source import Source
 
 NOT_CONFIGURED = "a few minutes of probes can't show it: set `history` in gate.yml, or --from prometheus=URL"
 
 
-async def objective(run: Run) -> Found:
+Ask = Callable[["Judged"], Awaitable[Found]]
+
+
+class Judged(Protocol):
+    """What these checks need of a Run; a replay has no more."""
+
+    @property
+    def past(self) -> Source | None: ...
+    @property
+    def claim(self) -> Claim: ...
+    @property
+    def config(self) -> GateConfig: ...
+
+
+async def objective(run: Judged) -> Found:
     """Of the check's objective, as the source last judged it."""
     if run.past is None:
         return not_configured(NOT_CONFIGURED)
@@ -37,7 +52,7 @@ async def objective(run: Run) -> Found:
     return failed(f"alert when {wanted.breach}", evidence=evidence)
 
 
-async def error_budget(run: Run) -> Found:
+async def error_budget(run: Judged) -> Found:
     """What is left of the failures that the availability objective allows in its window."""
     promised = _availability(run)
     if run.past is None or promised is None:
@@ -51,7 +66,7 @@ async def error_budget(run: Run) -> Found:
     return passed("", evidence) if run.claim.is_kept_by(left) else failed(said, evidence=evidence)
 
 
-async def firing(run: Run) -> Found:
+async def firing(run: Judged) -> Found:
     if run.past is None:
         return not_configured(NOT_CONFIGURED)
     alerts = await run.past.firing()
@@ -60,7 +75,7 @@ async def firing(run: Run) -> Found:
     return failed(f"firing: {'; '.join(alerts)}") if alerts else passed("nothing fires")
 
 
-def _availability(run: Run) -> Objective | None:
+def _availability(run: Judged) -> Objective | None:
     return next((each for each in run.config.objectives if isinstance(each.sli, Availability)), None)
 
 
