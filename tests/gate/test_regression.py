@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from typer.testing import CliRunner
 
 from monitor.gate import runs
 from monitor.gate.baseline import Baseline, parse_baseline
+from monitor.gate.cli import app
 from monitor.gate.config import GateConfig, Profile, load_gate
 from monitor.gate.model import Cause, Exit, Report, Result, Timed
 from monitor.gate.reports import load_report, read_report
@@ -26,46 +24,18 @@ from monitor.gate.run import gate
 from monitor.gate.sequential import Verdict
 from monitor.gate.timings import MOST, Timings
 from monitor.history import History
+from monitor.interruption import Interruption
 from monitor.objectives import load_objectives
 from monitor.resources import resource
 from monitor.yamlfile import ConfigError
-from tests.app.conftest import served
 from tests.gate.asking import GOOD
-from tests.gate.conftest import RunGate
+from tests.gate.shops import Shop, opened
 from tests.servers import eventually, free_port
 
 KINDS = ("GET /me", "GET /list")
 FILE = load_gate(resource("alerts", "gate.yml"), load_objectives(resource("alerts", "objectives.yml")), {})
 CONFIG = dataclasses.replace(FILE, requests=KINDS)
 PROFILE = Profile("test", ("regression",), max_time=30, max_requests=1000, samples=600)
-
-
-class Shop:
-    """A small service. `slow`: seconds that a path takes more; `wrong`: a path's status."""
-
-    def __init__(self, slow: dict[str, float] | None = None, wrong: dict[str, int] | None = None) -> None:
-        self.slow, self.wrong = slow or {}, wrong or {}
-        self.accounts: list[str] = []
-        self.registered = self.deleted = 0
-        self.heard: list[str] = []
-
-    async def answer(self, request: Request) -> Response:
-        path = request.url.path
-        self.heard.append(path)
-        await asyncio.sleep(0.004 + self.slow.get(path, 0.0))
-        if path in self.wrong:
-            return Response(status_code=self.wrong[path])
-        if path == "/auth/register":
-            self.registered += 1
-            return JSONResponse({"id": 1}, 201)
-        if path == "/auth/delete":
-            self.deleted += 1
-            return Response(status_code=204)
-        return JSONResponse({"access_token": "t"})
-
-    def app(self) -> Starlette:
-        methods = ["GET", "POST"]
-        return Starlette(routes=[Route("/{path:path}", self.answer, methods=methods)])
 
 
 Compare = Callable[..., Report]
@@ -76,13 +46,10 @@ def compare() -> Iterator[Compare]:
     """The report of `new` beside `old`; what each of them heard is in them."""
     with ExitStack() as stack:
 
-        def url(shop: Shop) -> str:
-            return str(stack.enter_context(served(shop.app())).base_url).rstrip("/")  # type: ignore[arg-type]
-
         def compared(new: Shop, old: Shop | Baseline | None, **profile: Any) -> Report:
-            baseline = Baseline(url(old)) if isinstance(old, Shop) else old
+            baseline = Baseline(stack.enter_context(opened(old))) if isinstance(old, Shop) else old
             wanted = dataclasses.replace(PROFILE, **profile)
-            return asyncio.run(gate(url(new), CONFIG, wanted, baseline=baseline))
+            return asyncio.run(gate(stack.enter_context(opened(new)), CONFIG, wanted, baseline=baseline))
 
         yield compared
 
@@ -162,8 +129,7 @@ def test_too_few_requests_do_not_pass(compare: Compare) -> None:
 
 def test_the_target_may_be_its_own_baseline(compare: Compare) -> None:
     shop = Shop()
-    with served(shop.app()) as client:  # type: ignore[arg-type]
-        url = str(client.base_url).rstrip("/")
+    with opened(shop) as url:
         report = asyncio.run(gate(url, CONFIG, PROFILE, baseline=Baseline(url)))
     assert found(report).verdict is Verdict.PASS
     assert "the target itself: what differs is chance" in found(report).said
@@ -179,8 +145,8 @@ def test_interrupted_it_deletes_both_accounts() -> None:
         task.cancel()
         return await task
 
-    with served(new.app()) as first, served(old.app()) as second:  # type: ignore[arg-type]
-        report = asyncio.run(stopped(*(str(each.base_url).rstrip("/") for each in (first, second))))
+    with opened(new) as first, opened(old) as second:
+        report = asyncio.run(stopped(first, second))
     assert report.exit() is Exit.INTERRUPTED
     assert [(each.registered, each.deleted) for each in (new, old)] == [(1, 1), (1, 1)]
 
@@ -268,22 +234,28 @@ def test_a_report_stays_small() -> None:
 
 
 def test_a_pipeline_compares_with_what_it_stored(
-    history: tuple[History, GateConfig], run_gate: RunGate, tmp_path: Path
+    history: tuple[History, GateConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Interruption, "arm", lambda _: None)
     store, config = history
-    file = tmp_path / "gate.yml"
+    file, report = tmp_path / "gate.yml", tmp_path / "report.json"
     file.write_text(
         "version: 1\nrequests: [GET /me, GET /list]\nhistory: {database: '${GATE_HISTORY:-}'}\n"
         "checks: {clean-up: , regression: }\nprofiles: {post-deploy: {checks: [regression]}}\n"
     )
-    with served(Shop().app()) as client:  # type: ignore[arg-type]
-        asked = ("--target", str(client.base_url), "--config", str(file))
-        last = (*asked, "--baseline", "last-pass")
-        kept = {"GATE_HISTORY": config.database}
-        first = run_gate(*last, env=kept)
-        assert (first.status, "no baseline yet" in first.output) == (0, True), first.output
-        assert run_gate(*last, "--no-store", env=kept).standing("pass") == {"regression", "clean-up"}
+
+    def ran(url: str, database: str, *others: str) -> tuple[int, str]:
+        asked = ("--target", url, "--config", str(file), "--json", str(report), *others)
+        done = CliRunner().invoke(app, asked, env={"GATE_HISTORY": database, "COLUMNS": "400"})
+        return done.exit_code, done.output
+
+    with opened(Shop()) as url:
+        last = (config.database, "--baseline", "last-pass")
+        status, said = ran(url, *last)
+        assert (status, "no baseline yet" in said) == (0, True), said
+        assert ran(url, *last, "--no-store")[0] == 0
+        assert found(read_report(report)).verdict is Verdict.PASS
         assert len(runs.since(store.engine, 0)) == 1
         (tmp_path / "other.db").write_text("this is no database")
-        lost = run_gate(*asked, env={"GATE_HISTORY": f"sqlite:///{tmp_path}/other.db"})
-        assert (lost.status, "This run is not kept: history: " in lost.output) == (3, True), lost.output
+        status, said = ran(url, f"sqlite:///{tmp_path}/other.db")
+        assert (status, "This run is not kept: history: " in said) == (3, True), said
