@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LOOKS = (30.0, 45.0, 60.0, 90.0)
 """Seconds after which it is judged. Few, since each look at a trend may be a false alarm."""
+CALM = 0.7
+"""Of the limit: what rises just as fast as it may must not pass half of the time."""
 EVERY = 0.5
 ENDING = 1.0
 """Seconds that are left for saying what is known when the time is over."""
@@ -83,7 +85,7 @@ def _judged(run: Run, samples: Samples, limit: float) -> Found:
     evidence = Evidence("/metrics", value=said, threshold=threshold, window=round(samples[-1][0], 1))
     if verdict is Verdict.FAIL:
         return failed("it grows", evidence=evidence)
-    if abs(calm) < limit:
+    if abs(calm) < CALM * limit:
         return passed("", evidence)
     return Found(
         Verdict.INCONCLUSIVE, "it may grow, or still settles: watch it for longer", Cause.TOO_FEW, evidence
