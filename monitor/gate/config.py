@@ -57,6 +57,13 @@ class Claim:
         return "" if self.holds is None else str(self.holds)
 
     @property
+    def breach(self) -> str:
+        """What is bad: `above 90 d`; "" for a check without a limit."""
+        if self.objective is not None:
+            return str(self.objective.breach)
+        return "" if self.holds is None else f"{_OPPOSITE[self.holds.operator]} {self.holds.limit}"
+
+    @property
     def value(self) -> float:
         """Of the limit, in base units; only for checks that have one."""
         limit = self.objective.breach if self.objective else self.holds

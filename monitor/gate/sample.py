@@ -113,7 +113,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """`requests` are all that were sent, `retries` of them to connect again. Times in seconds.
+    """`errors` of those that were `bad` failed, the others took `slow` seconds or longer.
+
+    `requests` are all that were sent, `retries` of them to connect again. Times in seconds.
 
     `bound`: with 95 % the share of bad ones is below (when it fails: above) it, early stop included.
     `cold`: the first answer. `slowest` and `failed`: at most SHOWN of each, the slowest first.
@@ -122,7 +124,9 @@ class Sampled:
     verdict: Verdict
     cause: Cause | None
     limit: float
+    slow: float
     bad: int
+    errors: int
     of: int
     bound: float | None
     missing: int
@@ -271,7 +275,7 @@ class _Tally:
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
-        self.bad = self.of = self.invalid = 0
+        self.bad = self.of = self.invalid = self.errors = 0
         self.slowest: list[Asked] = []
         self.failed: list[Asked] = []
 
@@ -295,6 +299,7 @@ class _Tally:
             return
         self.of += 1
         self.bad += answer.bad(self.claim.slow)
+        self.errors += answer.failed
         shown = self.failed if answer.failed else self.slowest
         shown[:] = heapq.nlargest(SHOWN, [*shown, answer.asked], key=lambda each: each.seconds)
         self.claim.told(self.bad, self.of)
@@ -307,7 +312,9 @@ def _sampled(tally: _Tally, line: _Line, seconds: float) -> Sampled:
         verdict or Verdict.INCONCLUSIVE,
         None if verdict else _cause(tally, line),
         test.limit,
+        tally.claim.slow,
         bad,
+        tally.errors,
         of,
         bound(bad, of) if of else None,
         0 if verdict in (Verdict.PASS, Verdict.FAIL) else test.missing(bad, of),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -19,6 +20,7 @@ from monitor.gate.found import Found
 from monitor.gate.journey import UPLOAD, Journey, trial_balance, upload
 from monitor.gate.sample import WARM_UP, Answer, Claim, Sampled, answered, sample
 from monitor.gate.sequential import Sequential
+from monitor.quantity import format_value
 
 if TYPE_CHECKING:
     from monitor.gate.run import Run
@@ -142,13 +144,22 @@ def _found(sampled: Sampled) -> Found:
     aside = f"; {sampled.aside}" if sampled.aside else ""
     return Found(
         sampled.verdict,
-        f"{sampled.bad} of {sampled.of} requests were bad{aside}",
+        f"{_told(sampled)}{aside}",
         sampled.cause,
         sampled.evidence,
         sampled.asked if sampled.bad else (),
         sampled.missing,
         sampled.seconds,
     )
+
+
+def _told(sampled: Sampled) -> str:
+    """Errors apart: who reads "p95: fail" thinks of slow answers."""
+    said = f"{sampled.errors or 'none'} of {sampled.of} requests failed"
+    if math.isinf(sampled.slow):
+        return said
+    longer = format_value(sampled.slow, "seconds")
+    return f"{said}, {sampled.bad - sampled.errors or 'none'} took {longer} or longer"
 
 
 def at_most(test: Sequential, most: int) -> Sequential:

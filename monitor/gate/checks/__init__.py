@@ -67,7 +67,7 @@ CHECKS: dict[str, Check] = {
     "error-rate": Check("performance", "server errors {limit}", performance.by_turns, objective="ratio"),
     "regression": Check("performance", "no slower or worse than the baseline", regression.not_worse),
     "burst": Check(
-        "performance", "server errors under ten requests at once {limit}", performance.burst, unit="ratio"
+        "performance", "with ten requests at once, server errors {limit}", performance.burst, unit="ratio"
     ),
     "after-idle": Check(
         "performance", "the first request after six idle seconds takes {limit}", idle.wakes_up, unit="seconds"
@@ -78,7 +78,7 @@ CHECKS: dict[str, Check] = {
     "home-page": Check(
         "performance", "the home page takes {limit} (median)", performance.home_page, unit="seconds"
     ),
-    "memory-leak": Check("performance", "memory grows, in MB a minute, {limit}", memory.grows, unit="number"),
+    "memory-leak": Check("performance", "memory growth {limit} MB a minute", memory.grows, unit="number"),
     "pool-usage": Check("state", "database pool in use {limit}", state.objective, objective="utilisation"),
     "memory-usage": Check("state", "memory in use {limit}", state.objective, objective="utilisation"),
     "failed-logins": Check("state", "failed logins {limit}", state.objective, objective="rate"),

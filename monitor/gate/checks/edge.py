@@ -109,11 +109,7 @@ async def certificate(run: Run) -> Found:
     if said.certificate_expires is None:
         return unknown(Cause.SOURCE_ERROR, f"no certificate was seen: {said.detail}", [asked])
     left = said.certificate_expires - run.clock()
-    evidence = Evidence(value=f"good for {format_duration(left // DAY * DAY)}", threshold=_less(run))
+    evidence = Evidence(value=f"good for {format_duration(left // DAY * DAY)}", threshold=run.claim.breach)
     if not run.claim.is_kept_by(left):
         return failed(f"ends in {format_duration(max(left, 0))}", asked, evidence=evidence)
     return passed(f"good for {left / DAY:.0f} days", evidence)
-
-
-def _less(run: Run) -> str:
-    return f"not {run.claim.limit}"

@@ -81,7 +81,7 @@ def _judged(run: Run, samples: Samples, limit: float) -> Found:
     verdict, trend = judged
     calm = _rise(samples)
     said = f"{_a_minute(float(trend.slope))}, {_a_minute(calm)} in the second half"
-    threshold = f"not {run.claim.limit} MB a minute"
+    threshold = f"{run.claim.breach} MB a minute"
     evidence = Evidence("/metrics", value=said, threshold=threshold, window=round(samples[-1][0], 1))
     if verdict is Verdict.FAIL:
         return failed("it grows", evidence=evidence)

@@ -62,7 +62,7 @@ async def error_budget(run: Judged) -> Found:
         return _nothing(run.past, promised.name)
     left = 1 - (1 - seen.value) / (1 - promised.breach.value)
     said = f"{format_value(left, 'ratio')} left ({seen.basis})"
-    evidence = Evidence(run.past.name, value=said, threshold=f"not {run.claim.limit}", window=seen.window)
+    evidence = Evidence(run.past.name, value=said, threshold=run.claim.breach, window=seen.window)
     return passed("", evidence) if run.claim.is_kept_by(left) else failed(said, evidence=evidence)
 
 

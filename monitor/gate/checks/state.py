@@ -51,7 +51,7 @@ async def secret_age(run: Run) -> Found:
     if not ages:
         return not_configured("the API does not know when: set JWT_SECRET_ROTATED_AT")
     said = f"{format_duration(max(ages) // DAY * DAY)} old"
-    evidence = Evidence("/metrics", value=said, threshold=f"not {run.claim.limit}")
+    evidence = Evidence("/metrics", value=said, threshold=run.claim.breach)
     return passed("", evidence) if run.claim.is_kept_by(max(ages)) else failed(said, evidence=evidence)
 
 

@@ -83,8 +83,7 @@ def _case(suite: Xml.Element, report: Report, result: Result) -> None:
 
 
 def _told(result: Result) -> list[str]:
-    claim = words.plain(result.claim)
-    return [claim, *words.evidence(result), *map(words.asked, result.asked), words.sources(result)]
+    return [*words.told(result), *map(words.asked, result.asked), words.sources(result)]
 
 
 def _text(text: str) -> str:

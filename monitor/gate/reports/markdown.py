@@ -20,6 +20,8 @@ def _lines(report: Report, base: str) -> Iterator[str]:
     word, said = words.outcome(report)
     yield from (f"# {word}: {_safe(report.target)} {said}", "")
     yield from (f"{words.summary(report)}; {_safe(words.circumstances(report))}.", "")
+    if names := words.named(report):
+        yield from (*(f"- {_safe(each)}" for each in names.values()), "")
     for loud in LOUD:
         for each in report.results:
             if words.standing(each) is loud:
@@ -36,7 +38,7 @@ def _lines(report: Report, base: str) -> Iterator[str]:
 def _loud(result: Result, base: str) -> Iterator[str]:
     found = words.standing(result)
     yield from (f"## {_safe(result.check)}: {found}", "")
-    yield from (f"{_safe(result.claim)}  ", *(f"{_safe(each)}  " for each in words.evidence(result)))
+    yield from (f"{_safe(each)}  " for each in words.told(result))
     yield from filter(None, [_source(result, base)])
     yield ""
     if result.asked:
@@ -46,8 +48,9 @@ def _loud(result: Result, base: str) -> Iterator[str]:
 def _row(result: Result, base: str) -> str:
     found = words.standing(result)
     told = [*map(_safe, words.evidence(result)), *_slowest(result), _source(result, base)]
+    claim = _safe(result.claim) if found is Standing.PASS else f"promised: {_safe(result.claim)}"
     name = f"**{_safe(result.check)}**: {f'**{found}**' if found in LOUD else found}"
-    return f"| {name}<br>{_safe(result.claim)} | {'<br>'.join(filter(None, told))} |"
+    return f"| {name}<br>{claim} | {'<br>'.join(filter(None, told))} |"
 
 
 def _slowest(result: Result) -> Iterable[str]:

@@ -34,6 +34,8 @@ def show(console: Console, report: Report) -> None:
         for each in words.waivers(report):
             console.print(Padding(Text(each), (0, 0, 0, 2), expand=False))
     console.print()
+    for standing, names in words.named(report).items():
+        console.print(Text(names, STYLES[standing]))
     console.print(verdict(report))
 
 
@@ -59,9 +61,8 @@ def _table(results: list[Result]) -> Table:
 
 
 def _check(result: Result) -> Text:
-    told = Text.assemble((words.plain(result.check), "bold"), f": {words.plain(result.claim)}")
-    for line in words.evidence(result):
-        told.append(f"\n{line}")
+    said = "\n".join(words.told(result))
+    told = Text.assemble((words.plain(result.check), "bold"), f": {said}")
     for line in _lesser(result):
         told.append(f"\n{line}", "dim")
     return told

@@ -80,6 +80,25 @@ def summary(report: Report) -> str:
     return ", ".join(told) or "no check ran"
 
 
+def named(report: Report) -> dict[Standing, str]:
+    """Which ones did not pass, as a line for each way of that, for who reads no further."""
+    said = {
+        Standing.FAIL: "failed",
+        Standing.INCONCLUSIVE: "inconclusive",
+        Standing.NOT_CONFIGURED: "not configured, so not looked at",
+    }
+    names = {of: [plain(each.check) for each in report.results if standing(each) is of] for of in said}
+    return {of: f"{said[of]}: {', '.join(found)}" for of, found in names.items() if found}
+
+
+def told(result: Result) -> list[str]:
+    """Claim and findings; of what did not pass the claim comes last, and as the promise that it is."""
+    found, claim = list(evidence(result)), plain(result.claim)
+    if standing(result) is Standing.PASS:
+        return [claim, *found]
+    return [*found, f"promised: {claim}"]
+
+
 def circumstances(report: Report) -> str:
     """Profile, duration, requests; and what was not as it should be."""
     told = [
