@@ -137,8 +137,6 @@ def test_a_defect_of_the_gate_itself_is_no_pass(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_cancelled_it_cleans_up_and_says_so(database: str) -> None:
-    before = rows(database)
-
     async def stopped(url: str) -> Report:
         task = asyncio.create_task(gate(url, configured(), configured().profiles["post-deploy"]))
         await eventually(lambda: rows(database)["diagnostic_summaries"] > before["diagnostic_summaries"])
@@ -146,6 +144,7 @@ def test_cancelled_it_cleans_up_and_says_so(database: str) -> None:
         return await task
 
     with served(defects.healthy()) as client:
+        before = rows(database)
         report = asyncio.run(stopped(str(client.base_url)))
     assert report.exit() is Exit.INTERRUPTED
     assert rows(database) == before
