@@ -45,6 +45,10 @@ class Check:
     ask: Callable[[Run], Awaitable[Found]]
     objective: str = ""
     unit: Unit | None = None
+    asks: int = 2
+    """Requests, about; of what is sampled the plan knows better."""
+    waits: tuple[float, float] = (0.0, 0.0)
+    """Seconds that pass however quick the target is: usually, and at most."""
 
 
 def passed(said: str, evidence: Evidence = NOTHING) -> Found:

@@ -21,6 +21,15 @@ class Claim(NamedTuple):
     seconds: float
 
 
+class Fixed(NamedTuple):
+    """A check that is not sampled: about so many requests, and the seconds that it waits in between."""
+
+    check: str
+    requests: int
+    usually: float = 0.0
+    most: float = 0.0
+
+
 class _Sized(NamedTuple):
     claim: Claim
     most: int
@@ -29,8 +38,15 @@ class _Sized(NamedTuple):
     bad: Odds[float]
 
 
-def plan(claims: Iterable[Claim], max_requests: int, max_time: float) -> str:
-    """A table, a sum, and what does not fit. `max_time` in seconds."""
+def plan(
+    claims: Iterable[Claim],
+    max_requests: int,
+    max_time: float,
+    fixed: Sequence[Fixed] = (),
+    seconds: float = 0.0,
+) -> str:
+    """A table, what is not sampled, a sum, and what does not fit. `max_time` in seconds; one request takes
+    `seconds`."""
     sized, refused = [], []
     for claim in claims:
         try:
@@ -38,7 +54,13 @@ def plan(claims: Iterable[Claim], max_requests: int, max_time: float) -> str:
         except ValueError as error:
             refused.append(f"{claim.check}: {error}")
     lines = [*_table([HEAD, *map(_row, sized)])] if sized else []
-    return "\n".join([*lines, *refused, *_sum(sized, max_requests, max_time)])
+    others = _others(fixed, seconds)
+    total = _Total(
+        sum(each.most for each in sized) + sum(each.requests for each in fixed),
+        sum(_usual(each) * each.claim.seconds for each in sized) + others.usually,
+        sum(each.most * each.claim.seconds for each in sized) + others.most,
+    )
+    return "\n".join([*lines, *refused, *_waiting(fixed), *_sum(total, max_requests, max_time)])
 
 
 def _size(claim: Claim) -> _Sized:
@@ -48,7 +70,7 @@ def _size(claim: Claim) -> _Sized:
 
 
 def _row(each: _Sized) -> tuple[str, ...]:
-    usual = round(each.good.requests) + WARM_UP
+    usual = _usual(each)
     return (
         each.claim.check,
         f"{100 * each.claim.limit:g} %",
@@ -60,10 +82,44 @@ def _row(each: _Sized) -> tuple[str, ...]:
     )
 
 
-def _sum(sized: Sequence[_Sized], max_requests: int, max_time: float) -> Iterator[str]:
-    requests = sum(each.most for each in sized)
-    seconds = sum(each.most * each.claim.seconds for each in sized)
-    yield f"In all at most {requests} requests of {max_requests}, {_time(seconds)} of {_time(max_time)}."
+def _usual(each: _Sized) -> int:
+    return round(each.good.requests) + WARM_UP
+
+
+class _Total(NamedTuple):
+    requests: int
+    usually: float
+    most: float
+
+
+def _others(fixed: Sequence[Fixed], seconds: float) -> _Total:
+    """Who waits asks meanwhile."""
+    asking = sum(each.requests * seconds for each in fixed if not each.most)
+    return _Total(
+        sum(each.requests for each in fixed),
+        asking + sum(each.usually for each in fixed),
+        asking + sum(each.most for each in fixed),
+    )
+
+
+def _waiting(fixed: Sequence[Fixed]) -> Iterator[str]:
+    for each in fixed:
+        if each.most:
+            yield (
+                f"{each.check}: {each.requests} requests at most, over {_time(each.usually)}, "
+                f"at most {_time(each.most)}"
+            )
+    others = [each.requests for each in fixed if not each.most]
+    if others:
+        yield f"{len(others)} other checks: about {sum(others)} requests"
+
+
+def _sum(total: _Total, max_requests: int, max_time: float) -> Iterator[str]:
+    requests, _, seconds = total
+    yield (
+        f"In all at most {requests} requests of {max_requests}; {_time(total.usually)}, "
+        f"at most {_time(seconds)} of {_time(max_time)}."
+    )
     if requests > max_requests:
         yield f"It may run out of requests before all is decided: --max-requests {requests} is enough."
     if seconds > max_time:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitor.gate.plan import Claim, plan
+from monitor.gate.plan import Claim, Fixed, plan
 
 P95, ERRORS = Claim("latency-p95", 0.05, 0.08), Claim("error-rate", 0.05, 0.05)
 
@@ -20,7 +20,17 @@ def test_requests_time_and_power_are_told_beforehand() -> None:
         "fails 99.7%",
     ]
     assert head.index("at the limit") == second.index("passes 4.9%")
-    assert total == "In all at most 382 requests of 400, 25 s of 2 min."
+    assert total == "In all at most 382 requests of 400; 17 s, at most 25 s of 2 min."
+
+
+def test_what_is_not_sampled_takes_requests_and_time_too() -> None:
+    fixed = [Fixed("memory-leak", 180, 30.0, 90.0), Fixed("one-secret", 20), Fixed("hsts", 3)]
+    lines = plan([ERRORS], 400, 120, fixed, seconds=0.1).splitlines()
+    assert lines[2:] == [
+        "memory-leak: 180 requests at most, over 30 s, at most 1 min 30 s",
+        "2 other checks: about 23 requests",
+        "In all at most 394 requests of 400; 39 s, at most 1 min 42 s of 2 min.",
+    ]
 
 
 def test_what_does_not_fit_is_said_with_what_would() -> None:

@@ -43,19 +43,27 @@ CHECKS: dict[str, Check] = {
     ),
     "hsts": Check("security", "HSTS for {limit} on every answer", headers.hsts, unit="seconds"),
     "security-headers": Check("security", "security headers on every answer", headers.all_there),
-    "protected-routes": Check("security", "every protected route wants a token", tokens.routes_protected),
-    "tampered-token": Check("security", "a tampered token is refused", tokens.tampered),
-    "unsigned-token": Check("security", "a token with alg none is refused", tokens.unsigned),
-    "public-secret": Check("security", "no token is signed with a public secret", tokens.public_secret),
+    "protected-routes": Check(
+        "security", "every protected route wants a token", tokens.routes_protected, asks=14
+    ),
+    "tampered-token": Check("security", "a tampered token is refused", tokens.tampered, asks=5),
+    "unsigned-token": Check("security", "a token with alg none is refused", tokens.unsigned, asks=9),
+    "public-secret": Check(
+        "security", "no token is signed with a public secret", tokens.public_secret, asks=6
+    ),
     "expired-token": Check("security", "an expired token is refused", tokens.expired),
-    "other-accounts": Check("security", "nobody gets at another account's data", accounts.kept_apart),
+    "other-accounts": Check(
+        "security", "nobody gets at another account's data", accounts.kept_apart, asks=12
+    ),
     "account-enumeration": Check("security", "a log-in does not tell who has an account", accounts.not_told),
-    "one-secret": Check("security", "a token is good on every instance", tokens.good_everywhere),
+    "one-secret": Check(
+        "security", "a token is good on every instance", tokens.good_everywhere, asks=tokens.INSTANCES_TRIED
+    ),
     "cors": Check("security", "other origins are kept out", cors.restricted),
-    "password-rules": Check("security", "weak passwords are refused", passwords.rules_enforced),
+    "password-rules": Check("security", "weak passwords are refused", passwords.rules_enforced, asks=6),
     "docs-closed": Check("security", "no documentation in production", exposure.docs_closed),
     "metrics-private": Check("security", "/metrics is not public", exposure.metrics_private),
-    "stack-traces": Check("security", "no answer shows a stack trace", exposure.no_traces),
+    "stack-traces": Check("security", "no answer shows a stack trace", exposure.no_traces, asks=15),
     "secret-age": Check("security", "the JWT secret is {limit} old", state.secret_age, unit="seconds"),
     "health-latency": Check(
         "performance",
@@ -70,7 +78,11 @@ CHECKS: dict[str, Check] = {
         "performance", "with ten requests at once, server errors {limit}", performance.burst, unit="ratio"
     ),
     "after-idle": Check(
-        "performance", "the first request after six idle seconds takes {limit}", idle.wakes_up, unit="seconds"
+        "performance",
+        "the first request after six idle seconds takes {limit}",
+        idle.wakes_up,
+        unit="seconds",
+        waits=idle.WAITS,
     ),
     "ten-thousand-rows": Check(
         "performance", "10,000 rows take {limit} (median)", performance.large, unit="seconds"
@@ -78,7 +90,14 @@ CHECKS: dict[str, Check] = {
     "home-page": Check(
         "performance", "the home page takes {limit} (median)", performance.home_page, unit="seconds"
     ),
-    "memory-leak": Check("performance", "memory growth {limit} MB a minute", memory.grows, unit="number"),
+    "memory-leak": Check(
+        "performance",
+        "memory growth {limit} MB a minute",
+        memory.grows,
+        unit="number",
+        asks=memory.MOST,
+        waits=memory.WAITS,
+    ),
     "pool-usage": Check("state", "database pool in use {limit}", state.objective, objective="utilisation"),
     "memory-usage": Check("state", "memory in use {limit}", state.objective, objective="utilisation"),
     "failed-logins": Check("state", "failed logins {limit}", state.objective, objective="rate"),

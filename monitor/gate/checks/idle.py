@@ -24,6 +24,7 @@ WHAT = "GET /clients"
 PATIENCE = 10.0
 AGAIN = 2
 """After a slow first one: both of these must be quick."""
+WAITS = (PAUSE, PAUSE * (1 + AGAIN))
 
 
 async def wakes_up(run: Run) -> Found:

@@ -26,7 +26,10 @@ LOOKS = (30.0, 45.0, 60.0, 90.0)
 """Seconds after which it is judged. Few, since each look at a trend may be a false alarm."""
 CALM = 0.7
 """Of the limit: what rises just as fast as it may must not pass half of the time."""
+WAITS = (LOOKS[0], LOOKS[-1])
 EVERY = 0.5
+MOST = round(LOOKS[-1] / EVERY)
+"""Requests."""
 ENDING = 1.0
 """Seconds that are left for saying what is known when the time is over."""
 PATIENCE = 10.0

@@ -29,6 +29,7 @@ PATIENCE = 10.0
 """Seconds for each answer, or a little more than the limit where that is longer."""
 AT_ONCE = 10
 PAGE = 16 * 1_048_576
+BURST = "burst"
 BY_TURNS = ("latency-p95", "error-rate")
 """They look at the same requests."""
 
@@ -60,11 +61,14 @@ def claims_of(config: GateConfig, profile: Profile, seconds: float) -> list[Plan
     """What a profile samples, if a request takes so long; what looks at the same requests is one of them."""
     turns = [name for name in BY_TURNS if name in profile.checks]
     groups = [turns, *([name] for name in ("health-latency", "ten-thousand-rows", "home-page"))]
-    return [
+    planned_ = [
         Planned(" and ".join(names), min(_share(config.claims[name]) for name in names), seconds)
         for names in groups
         if names and set(names) <= set(profile.checks)
     ]
+    if BURST in profile.checks:
+        planned_.append(Planned(BURST, config.claims[BURST].value, seconds / AT_ONCE))
+    return planned_
 
 
 def _share(kept: Kept) -> float:
