@@ -5,8 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from threading import Thread
+from typing import TypeVar
+
+T = TypeVar("T")
 
 TIMEOUT = 5.0
 """Seconds for the look-up, and for the connection."""
@@ -33,12 +40,27 @@ class Dialled:
         return f"{host}{where} port {port}: {self.line}"
 
 
+def apart(call: Callable[[], T]) -> asyncio.Future[T]:
+    """In a daemon thread: what hangs there holds up neither the loop nor the end of the process."""
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - handed on to whoever waits
+            done.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return asyncio.wrap_future(done)
+
+
 async def dial(host: str, port: int) -> Dialled:
     """Never raises. Tries the first address only, as it stands in the resolver's answer."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(TIMEOUT):
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = await apart(partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM))
     except (OSError, TimeoutError, UnicodeError):
         return Dialled(Line.NO_NAME)
     family, _, _, _, where = found[0]

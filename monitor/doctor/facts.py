@@ -21,6 +21,7 @@ FIRST_TIMEOUT = 10.0
 WAKING_TIMEOUT = 20.0
 """Seconds that an instance which was asleep gets to answer at last."""
 TRIES, PAUSE = 3, 0.5
+GATEWAY_ERRORS = (502, 503, 504)
 HEALTHS = 8
 """Of two instances both are met, but for one visit in 128."""
 CONNECTIONS = 12
@@ -40,7 +41,7 @@ TO_ASK_AS_A_BROWSER = (
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """The first answer of /health, and of an instance that was asleep the one after it."""
+    """The first answer of /health. A second one where that may have been an instance's that was asleep."""
 
     first: Answer
     second: Answer | None = None
@@ -60,10 +61,20 @@ async def _arrive(visit: Visit) -> Arrival:
         if first.result.reason not in (Reason.CONNECT, Reason.DNS) or first.status or not left:
             break
         await asyncio.sleep(PAUSE)
-    slept = first.result.reason is Reason.TIMEOUT and first.result.phases.first_byte > 0
-    second = await visit.ask("GET", HEALTH, within=WAKING_TIMEOUT) if slept else None
+    second = None
+    if _may_have_slept(first):
+        await asyncio.sleep(PAUSE)
+        second = await visit.ask("GET", HEALTH, within=WAKING_TIMEOUT)
     visit.reached = any(each and each.status for each in (first, second))
     return Arrival(first, second)
+
+
+def _may_have_slept(answer: Answer) -> bool:
+    """Platforms let a request wait, show a page of their own, or say that nobody is there."""
+    waited = (
+        answer.result.reason is Reason.TIMEOUT and not answer.status and answer.result.phases.first_byte > 0
+    )
+    return waited or answer.status in GATEWAY_ERRORS or (answer.status == 200 and answer.is_html)
 
 
 async def healthy(visit: Visit) -> Answer:
@@ -71,16 +82,23 @@ async def healthy(visit: Visit) -> Answer:
     answer = (await arrival(visit)).last
     if not answer.status:
         raise NotLookedError("the target does not answer")
-    if not 200 <= answer.status < 300 or answer.broken or answer.is_html:
+    if not is_good(answer):
         raise NotLookedError("what answers on /health is not the API in good health")
     return answer
 
 
+def is_good(answer: Answer) -> bool:
+    return 200 <= answer.status < 300 and not answer.broken and isinstance(answer.json(), dict)
+
+
 async def healths(visit: Visit) -> list[Answer]:
-    """Of several fresh connections, those that were answered."""
+    """Of several fresh connections, good or not; one after the other, since their times count."""
     await healthy(visit)
-    found = await visit.once("healths", lambda: side_by_side([partial(visit.ask, "GET", HEALTH)] * HEALTHS))
-    return [each for each in found if not each.broken]
+
+    async def several() -> list[Answer]:
+        return [await visit.ask("GET", HEALTH) for _ in range(HEALTHS)]
+
+    return await visit.once("healths", several)
 
 
 async def side_by_side(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:

@@ -22,10 +22,13 @@ class Handshake:
     detail: str = ""
 
 
-async def shake_hands(host: str, port: int, context: ssl.SSLContext, opening: bytes = b"") -> Handshake:
-    """Never raises. `opening` is sent before, and answered by one byte: as PostgreSQL wants to be asked."""
+async def shake_hands(
+    host: str, address: str, port: int, context: ssl.SSLContext, opening: bytes = b""
+) -> Handshake:
+    """Never raises. `address` is that of `host`. `opening` is sent before, and answered by one byte: so does
+    PostgreSQL want to be asked for TLS."""
     try:
-        async with asyncio.timeout(TIMEOUT), _connected(host, port) as (reader, writer):
+        async with asyncio.timeout(TIMEOUT), _connected(address or host, port) as (reader, writer):
             if opening:
                 writer.write(opening)
                 if (answer := await reader.readexactly(1)) != b"S":
@@ -41,9 +44,9 @@ async def shake_hands(host: str, port: int, context: ssl.SSLContext, opening: by
 
 @contextlib.asynccontextmanager
 async def _connected(
-    host: str, port: int
+    address: str, port: int
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection(host, port)
+    reader, writer = await asyncio.open_connection(address, port)
     try:
         yield reader, writer
     finally:

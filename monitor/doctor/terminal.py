@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from monitor.doctor.model import Area, Fine, NotLooked, Report, Seen, Step, Trouble
@@ -59,11 +57,10 @@ def _step(console: Console, label: str, step: Step) -> None:
 
 
 def _row(console: Console, label: str, text: Text) -> None:
-    table = Table.grid()
-    table.add_column(width=INDENT)
-    table.add_column(overflow="fold")
-    table.add_row(Text(f"  {label}", "dim"), text)
-    console.print(table)
+    for line in text.wrap(console, console.width - INDENT):
+        line.rstrip()
+        console.print(Text.assemble((f"  {label}".ljust(INDENT), "dim"), line), soft_wrap=True)
+        label = ""
 
 
 def _listed(console: Console, title: str, rows: Iterable[tuple[str, str, str]]) -> None:
@@ -71,10 +68,13 @@ def _listed(console: Console, title: str, rows: Iterable[tuple[str, str, str]]) 
     if not told:
         return
     console.print(Text(f"\n{title}", "bold"))
-    for what, said, more in told:
-        console.print(Padding(Text.assemble((f"{what}: ", "dim"), said), (0, 0, 0, 2), expand=False))
-        if more:
-            console.print(Padding(Text(more), (0, 0, 0, INDENT), expand=False))
+    for what, said, allow in told:
+        indented = Text.assemble((f"{what}: ", "dim"), said).wrap(console, console.width - 4)
+        for number, line in enumerate(indented):
+            line.rstrip()
+            console.print(Text("    " if number else "  ") + line, soft_wrap=True)
+        if allow:
+            _row(console, "", Text(f"to look: {allow}"))
 
 
 def _fine(seen: Iterable[Seen]) -> Iterator[tuple[str, str, str]]:

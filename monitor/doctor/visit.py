@@ -46,6 +46,7 @@ class Patient:
     metrics: str = ""
     metrics_token: str = field(default="", repr=False)
     database: str = field(default="", repr=False)
+    """DATABASE_URL as it was given, whatever it is."""
 
     @property
     def secure(self) -> bool:

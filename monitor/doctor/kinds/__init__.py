@@ -7,7 +7,19 @@ NotLookedError), or None where another kind tells.
 
 from __future__ import annotations
 
-from monitor.doctor.kinds import clocks, cors, signing, tls, tokens, way
+from monitor.doctor.kinds import (
+    clocks,
+    cors,
+    database,
+    database_url,
+    ready,
+    redirects,
+    service,
+    signing,
+    tls,
+    tokens,
+    way,
+)
 from monitor.doctor.model import Area, Kind
 
 KINDS: dict[str, Kind] = {
@@ -23,6 +35,49 @@ KINDS: dict[str, Kind] = {
     "tls-version": Kind(Area.WAY, "only old TLS is spoken", tls.old_version),
     "tls": Kind(Area.WAY, "the TLS handshake fails", tls.other_failure),
     "certificate-ends": Kind(Area.WAY, "the certificate ends soon", tls.ends_soon),
+    "redirect-loop": Kind(Area.WAY, "redirects never end", redirects.loop),
+    "redirect": Kind(Area.WAY, "the API is at another address", redirects.leads_elsewhere),
+    "plain-http": Kind(Area.WAY, "it is served without TLS", redirects.plain_http),
+    "gateway": Kind(Area.SERVICE, "a proxy answers, and reaches nobody", service.gateway),
+    "server-error": Kind(Area.SERVICE, "/health fails", service.server_error),
+    "kept-out": Kind(Area.SERVICE, "something in front keeps everybody out", service.kept_out),
+    "wrong-path": Kind(Area.SERVICE, "there is no /health here", service.wrong_path),
+    "wrong-service": Kind(Area.SERVICE, "something else answers", service.other_service),
+    "broken-answer": Kind(Area.SERVICE, "the answer cannot be read", service.broken_answer),
+    "asleep": Kind(Area.SERVICE, "it was asleep (cold start)", service.asleep),
+    "slow": Kind(Area.SERVICE, "/health is slow", service.slow),
+    "unsteady": Kind(Area.SERVICE, "some answers are good and some are not", service.unsteady),
+    "versions": Kind(Area.SERVICE, "two releases answer", service.versions),
+    "draining": Kind(Area.SERVICE, "this instance is ending", service.draining),
+    "docs-open": Kind(Area.SERVICE, "the documentation is open in production", service.docs_open),
+    "database-refused": Kind(Area.DATABASE, "the API finds no database", ready.refused),
+    "database-full": Kind(Area.DATABASE, "the database takes no more connections", ready.full),
+    "database-starting": Kind(Area.DATABASE, "the database is starting or stopping", ready.starting),
+    "database-silent": Kind(Area.DATABASE, "the database does not answer the API", ready.silent),
+    "database-tables": Kind(Area.DATABASE, "the tables are missing", ready.no_tables),
+    "database-unready": Kind(Area.DATABASE, "the API cannot use its database", ready.otherwise),
+    "pool-exhausted": Kind(Area.DATABASE, "the API's pool is exhausted", ready.pool_exhausted),
+    "pool-usage": Kind(Area.DATABASE, "the API's pool is nearly full", ready.pool_usage),
+    "url-unreadable": Kind(Area.DATABASE, "DATABASE_URL cannot be read", database_url.unreadable),
+    "url-scheme": Kind(Area.DATABASE, "DATABASE_URL has another scheme", database_url.other_scheme),
+    "url-sqlite": Kind(Area.DATABASE, "SQLite in production", database_url.sqlite),
+    "tried-name": Kind(Area.DATABASE, "the database's host is not known", database.no_name),
+    "tried-refused": Kind(Area.DATABASE, "no database listens there", database.refused),
+    "tried-firewall": Kind(Area.DATABASE, "the way to the database is closed", database.swallowed),
+    "tried-tls": Kind(Area.DATABASE, "no TLS with the database", database.tls),
+    "tried-password": Kind(Area.DATABASE, "user or password are wrong", database.password),
+    "tried-user": Kind(Area.DATABASE, "there is no such user", database.user),
+    "tried-database": Kind(Area.DATABASE, "there is no such database", database.name),
+    "tried-not-allowed": Kind(Area.DATABASE, "the database keeps this address out", database.not_allowed),
+    "tried-full": Kind(Area.DATABASE, "the server takes no more connections", database.full),
+    "tried-starting": Kind(Area.DATABASE, "the server is starting or stopping", database.starting),
+    "tried": Kind(Area.DATABASE, "no PostgreSQL answers there", database.otherwise),
+    "tried-permissions": Kind(Area.DATABASE, "its user may not use the tables", database.permissions),
+    "tried-read-only": Kind(Area.DATABASE, "it can only be read", database.read_only),
+    "tried-room": Kind(Area.DATABASE, "the server is nearly full", database.room),
+    "tried-elsewhere": Kind(
+        Area.DATABASE, "it works from here, and not for the API", database.reached_from_here_alone
+    ),
     "cors-mixed": Kind(Area.CORS, "an https page asks by http", cors.mixed_content),
     "cors-slash": Kind(Area.CORS, "the origin is configured with a slash", cors.slash),
     "cors-scheme": Kind(Area.CORS, "the origin is configured with the other scheme", cors.scheme),
@@ -47,4 +102,5 @@ KINDS: dict[str, Kind] = {
     "fresh-token": Kind(Area.JWT, "a fresh token is refused", signing.fresh_refused),
     "token-refused": Kind(Area.JWT, "the token is refused", signing.refused),
     "clock-signer": Kind(Area.JWT, "whoever signs tokens has another time", clocks.signer),
+    "rate-limited": Kind(Area.SERVICE, "too many requests (429)", service.rate_limited),
 }

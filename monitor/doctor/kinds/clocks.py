@@ -75,7 +75,7 @@ async def signer(visit: Visit) -> Outcome:
 async def _offsets(visit: Visit) -> list[float]:
     """Seconds by which the Dates of answers are ahead of our clock; what a request's own time explains is
     left out. Raises NotLookedError."""
-    found = [_offset(each) for each in await facts.healths(visit)]
+    found = [_offset(each) for each in await facts.healths(visit) if not each.broken]
     offsets = [each for each in found if each is not None]
     if not offsets:
         raise NotLookedError("the answers have no Date")

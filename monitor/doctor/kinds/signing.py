@@ -36,7 +36,7 @@ async def secrets_differ(visit: Visit) -> Outcome:
 async def fresh_refused(visit: Visit) -> Outcome:
     answers = await facts.with_token(visit, await account.token(visit))
     if not _all_refused(answers):
-        return Fine("a fresh token is accepted")
+        return Fine("a fresh token is accepted") if _all_accepted(answers) else None
     return trouble(
         f"after a log-in, {len(answers)} times {answers[0].said('WWW-Authenticate', 'Server')}",
         "A token of a moment ago is refused everywhere, so no user's is at fault: a proxy takes the "
@@ -58,7 +58,7 @@ async def refused(visit: Visit) -> Outcome:
         return None
     answers = await facts.with_token(visit, visit.patient.token)
     if not _all_refused(answers):
-        return Fine("the token that was given is accepted") if answers[0].status == 200 else None
+        return Fine("the token that was given is accepted") if _all_accepted(answers) else None
     fresh = await _fresh(visit)
     if fresh is not None and _all_refused(await facts.with_token(visit, await account.token(visit))):
         return None
@@ -172,3 +172,7 @@ def _why_refused(visit: Visit, token: Token, fresh: Token | None) -> tuple[tuple
 
 def _all_refused(answers: list[Answer]) -> bool:
     return all(each.status in REFUSED for each in answers)
+
+
+def _all_accepted(answers: list[Answer]) -> bool:
+    return not any(each.status in REFUSED for each in answers)

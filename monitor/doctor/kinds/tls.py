@@ -155,7 +155,8 @@ async def _handshake(visit: Visit) -> Handshake:
 async def _tried(visit: Visit) -> Handshake:
     visit.spend()
     context = ssl.create_default_context(cafile=visit.patient.config.ca_file or None)
-    return await shake_hands(visit.patient.host, visit.patient.port, context)
+    address = (await facts.arrival(visit)).last.result.address
+    return await shake_hands(visit.patient.host, address, visit.patient.port, context)
 
 
 def _place(visit: Visit) -> str:
