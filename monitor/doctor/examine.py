@@ -32,6 +32,7 @@ async def examine(
             await _look_around(visit, seen, began)
         except asyncio.CancelledError:
             interrupted = True
+        await visit.end()
         left = await _cleaned(visit)
     return Report(
         patient.target, start, clock(), tuple(seen), visit.requests, visit.reached, left, interrupted

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Hashable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -153,24 +153,25 @@ class Visit:
         self.reached = True
         self.made: Made | None = None
         self._prober = prober
-        self._known: dict[Any, asyncio.Future[Any]] = {}
+        self._known: dict[Hashable, asyncio.Task[Any]] = {}
 
     @property
     def prober(self) -> Prober:
         return self._prober
 
-    async def once(self, key: Any, find: Callable[[], Awaitable[T]]) -> T:
-        """What `find` found, or raised, the first time; not what was cut off."""
+    async def once(self, key: Hashable, find: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What `find` finds, or raises. Whoever waits may be cut off: it goes on, for the next one."""
         if key not in self._known:
-            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            try:
-                future.set_result(await find())
-            except NotLookedError as error:
-                future.set_exception(error)
-                future.exception()  # seen, for asyncio's sake
-            self._known[key] = future
-        found: T = self._known[key].result()
+            self._known[key] = finding = asyncio.create_task(find())
+            finding.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen by us
+        found: T = await asyncio.shield(self._known[key])
         return found
+
+    async def end(self) -> None:
+        """Nothing more is found out."""
+        for finding in self._known.values():
+            finding.cancel()
+        await asyncio.gather(*self._known.values(), return_exceptions=True)
 
     def spend(self) -> None:
         """Raises NotLookedError when this request is one too many."""
@@ -186,11 +187,11 @@ class Visit:
         headers: Mapping[str, str] | None = None,
         token: str = "",
         json_body: Any = None,
-        within: float = TIMEOUT,
+        within: float = 0.0,
         spend: bool = True,
     ) -> Answer:
         """Raises NotLookedError when all requests are spent. `path` may be a whole
-        URL; `within`: seconds."""
+        URL; `within`: seconds, if not TIMEOUT."""
         if spend:
             self.spend()
         sent = {"X-Request-ID": new_request_id(), "Accept": "application/json, */*", **(headers or {})}
@@ -203,7 +204,7 @@ class Visit:
             method=method,
             headers=tuple(sent.items()),
             body=None if json_body is None else json.dumps(json_body).encode(),
-            timeout=within,
+            timeout=within or TIMEOUT,
             max_body=LARGEST_BODY,
             expect_status=ANY_STATUS,
             ca_file=self.patient.config.ca_file or None,

@@ -15,6 +15,7 @@ from tests.doctor.serving import ORIGIN, SECRET
 from tests.servers import Postgres, Process, free_port, run_postgres
 
 PASSWORD = "w4Rn8sQzT2mKx9LpV7cJbD3f@gY6uEaX"
+OF_INSTANCES = "instances"
 SLOTS = 5
 """Connections that users may have who are no superuser."""
 HBA = """
@@ -25,7 +26,7 @@ host all all 127.0.0.1/32 scram-sha-256
 
 
 class Guarded(NamedTuple):
-    """Lets user `app` in with PASSWORD, to the database `paciolus` that is his."""
+    """Lets user `app` in with PASSWORD, to databases that are his."""
 
     server: Postgres
 
@@ -34,8 +35,8 @@ class Guarded(NamedTuple):
         return f"postgresql://{user}:{written}@127.0.0.1:{self.server.port}/{database}"
 
 
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+@pytest.fixture(scope="session")
+def guarded() -> Iterator[Guarded]:
     rules = Path("/tmp") / f"doctor-{free_port()}.hba"  # where the server's user may read
     rules.write_text(HBA)
     rules.chmod(0o644)
@@ -44,6 +45,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
             server.execute(f"CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'")
             server.execute("CREATE ROLE kept_out LOGIN")
             server.execute("CREATE DATABASE paciolus OWNER app")
+            server.execute(f"CREATE DATABASE {OF_INSTANCES} OWNER app")
             yield Guarded(server)
     finally:
         rules.unlink()
@@ -68,7 +70,11 @@ def instances(guarded: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "other-origin": {"CORS_ORIGINS": "https://www.paciolus.com", "JWT_EXPIRATION_MINUTES": "1440"},
         "no-database": {"DATABASE_URL": f"postgresql://app:x@127.0.0.1:{free_port()}/paciolus"},
         "wrong-password": {"DATABASE_URL": guarded.url(password="of yesterday".replace(" ", "-"))},
-        "small-pool": {"DATABASE_URL": guarded.url(), "DB_POOL_SIZE": "1", "DB_MAX_OVERFLOW": "0"},
+        "small-pool": {
+            "DATABASE_URL": guarded.url(database=OF_INSTANCES),
+            "DB_POOL_SIZE": "1",
+            "DB_MAX_OVERFLOW": "0",
+        },
     }
     ports = {name: free_port() for name in wrong}
     asked = [[ports[name], {**right, **changed}] for name, changed in wrong.items()]

@@ -11,7 +11,7 @@ import httpx
 import psycopg2
 
 from monitor.gate.journey import credentials, new_login
-from tests.doctor.conftest import SLOTS, Guarded, Instances
+from tests.doctor.conftest import OF_INSTANCES, SLOTS, Guarded, Instances
 from tests.doctor.serving import ORIGIN, commands, seen
 from tests.servers import eventually, free_port
 
@@ -102,7 +102,7 @@ async def test_the_pool_is_exhausted(instances: Instances, guarded: Guarded) -> 
     target = instances.url("small-pool")
     async with httpx.AsyncClient(base_url=target) as client:
         await eventually(lambda: httpx.get(f"{target}/health/ready").status_code == 200, 20)
-        with contextlib.closing(psycopg2.connect(guarded.url())) as holder:
+        with contextlib.closing(psycopg2.connect(guarded.url(database=OF_INSTANCES))) as holder:
             holder.cursor().execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
             waiting = asyncio.create_task(
                 client.post("/auth/login", json=credentials(new_login()), timeout=20)

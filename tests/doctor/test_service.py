@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from monitor.doctor import examine, facts
+from monitor.doctor import examine, facts, visit
 from monitor.doctor.visit import MOST_REQUESTS
 from tests.doctor.serving import (
     CONFIG,
@@ -256,6 +256,12 @@ async def test_a_doctor_whose_time_is_over(monkeypatch: pytest.MonkeyPatch) -> N
     assert found.report.ended - found.report.began < 4
 
 
+async def test_what_is_never_answered_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visit, "TIMEOUT", 0.2)
+    trouble = (await seen_of(Api(paths={"/health/ready": endless}))).only("unanswered")
+    assert trouble.saw == ("GET /health/ready: no answer within 0.2 s, while waiting for the first byte",)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("first", ["/health", "nothing"])
 async def test_a_minute_is_the_most_that_it_takes(monkeypatch: pytest.MonkeyPatch, first: str) -> None:
@@ -273,4 +279,5 @@ async def test_a_minute_is_the_most_that_it_takes(monkeypatch: pytest.MonkeyPatc
         began = time.monotonic()
         found = await seen_of(Api(paths={"*": silent}), token=token(), register=True, database=database)
     assert time.monotonic() - began < 62
+    assert found.names == (["tried", "unanswered"] if first == "/health" else ["hangs", "tried"])
     assert found.report.exit() == (1 if first == "/health" else 4)

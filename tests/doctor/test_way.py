@@ -113,9 +113,9 @@ def certified(name: str = "127.0.0.1", days: float = 60) -> ssl.SSLContext:
     return made
 
 
-async def under_tls(ca_file: str, tls: ssl.SSLContext) -> Findings:
+async def under_tls(ca_file: str, tls: ssl.SSLContext, plain: str = "") -> Findings:
     async with serving(Api(), tls) as (target, _):
-        plain = f"http://127.0.0.1:{free_port()}"
+        plain = plain or f"http://127.0.0.1:{free_port()}"
         return await seen(target, config=replace(CONFIG, ca_file=ca_file, plain=plain))
 
 
@@ -124,6 +124,22 @@ async def test_a_good_certificate(ca_file: str) -> None:
     assert found.names == []
     assert found.fine["tls"] == "TLS 1.3, and the certificate is trusted"
     assert found.fine["certificate-ends"] == "the certificate is good for 60 days"
+
+
+@pytest.mark.parametrize(
+    ("status", "where", "served"),
+    [
+        (200, "", True),
+        (308, "https://127.0.0.1/health", False),
+        (301, "http://127.0.0.1/", True),
+        (404, "", False),
+    ],
+)
+async def test_what_plain_http_answers(ca_file: str, status: int, where: str, served: bool) -> None:
+    answer = said(status, {"status": "healthy"}, [("Location", where)] if where else [])
+    async with serving(lambda _: answer) as (plain, _):
+        found = await under_tls(ca_file, certified(), plain)
+    assert found.names == (["plain-http"] if served else [])
 
 
 async def test_an_expired_one(ca_file: str) -> None:

@@ -102,5 +102,6 @@ KINDS: dict[str, Kind] = {
     "fresh-token": Kind(Area.JWT, "a fresh token is refused", signing.fresh_refused),
     "token-refused": Kind(Area.JWT, "the token is refused", signing.refused),
     "clock-signer": Kind(Area.JWT, "whoever signs tokens has another time", clocks.signer),
+    "unanswered": Kind(Area.SERVICE, "some requests are never answered", service.unanswered),
     "rate-limited": Kind(Area.SERVICE, "too many requests (429)", service.rate_limited),
 }

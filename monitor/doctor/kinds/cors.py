@@ -11,7 +11,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from monitor.doctor import facts
-from monitor.doctor.model import Fine, Outcome, Step, trouble
+from monitor.doctor.model import Fine, NotLookedError, Outcome, Step, trouble
 from monitor.doctor.visit import Answer, Visit, short
 from monitor.gate.checks.cors import ALLOWED, FOREIGN
 from monitor.gate.checks.tokens import WHO
@@ -237,6 +237,8 @@ async def _standing(visit: Visit) -> Standing:
 
 async def _tried(visit: Visit, own: str) -> Standing:
     answer = await facts.preflight(visit, own)
+    if not answer.status:
+        raise NotLookedError(f"what browsers ask beforehand is not answered ({answer.said()})")
     if 300 <= answer.status < 400:
         return Standing.REDIRECTED
     if _names(answer, own) and (answer.status < 300 or answer.header(ALLOW_METHODS.lower())):

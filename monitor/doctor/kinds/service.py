@@ -244,6 +244,25 @@ async def rate_limited(visit: Visit) -> Outcome:
     )
 
 
+async def unanswered(visit: Visit) -> Outcome:
+    """Beside /health: what hangs there is not known, and no reason to find nothing."""
+    if not (await facts.arrival(visit)).last.status:
+        return None
+    hung = [each for each in visit.answers[1:] if each.result.reason is Reason.TIMEOUT and not each.status]
+    if not hung:
+        return None
+    counted = Counter(each.said() for each in hung)
+    return trouble(
+        tuple(f"{said}{f' ({count} times)' if count > 1 else ''}" for said, count in counted.most_common(3)),
+        "Some requests are never answered, though the process lives: it waits for its database or for "
+        "another service, or all its threads do.",
+        Step("Does the API find its database?", f"curl -si -m 5 {visit.patient.target}{facts.READY}"),
+        READ_THE_LOG,
+        RESTART,
+        section="§13.3",
+    )
+
+
 async def draining(visit: Visit) -> Outcome:
     answer = await facts.ready(visit)
     if answer.field("reason") != "shutting down":
