@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import sentry_sdk
 import typer
 import uvloop
 from rich.console import Console
@@ -142,7 +141,8 @@ def report(
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """A month: uptime, error budget, incidents, slowest hours. Exit status 1 if nothing is known of it."""
-    from monitor.report import command, forms
+    with earlystop.importing():
+        from monitor.report import command, forms
 
     if markdown + json + html > 1:
         raise typer.BadParameter("choose one of them", param_hint="--md, --json, --html")
@@ -316,6 +316,9 @@ def start_logging() -> None:
 def start_sentry() -> None:
     """Silent unless SENTRY_DSN is set (operations document, §9.1)."""
     if dsn := os.environ.get("SENTRY_DSN"):
+        with earlystop.importing():
+            import sentry_sdk
+
         sentry_sdk.init(
             dsn=dsn, environment=os.environ.get("ENV_MODE", "development"), traces_sample_rate=0.1
         )

@@ -70,7 +70,9 @@ class Agent:
         settled = partial(self._calls, partial(settle, self._history.engine))
         self._outbox = Outbox(settled, self._receivers, self.metrics, clock)
         self._recorder = Recorder(self._history, self._calls, self.metrics, clock, self._outbox)
-        self._own = SelfWatch(self._recorder, self._outbox, self._receivers.configured)
+        self._own = SelfWatch(
+            self._recorder, self._outbox, self._receivers.configured, lambda: self.reload.refused
+        )
         self._prober = Prober()
         self.cycle = Cycle(
             config=config,

@@ -76,6 +76,7 @@ class NotifierConfig:
     options: Any
     timeout: float
     severities: tuple[Severity, ...]
+    """None: it hears what is escalated to it, and nothing else."""
     hours: Hours | None = None
     """Outside of them, what can wait waits; None: always open."""
     remind_every: float | None = None
@@ -137,7 +138,7 @@ class _Target:
 class _Notifier:
     kind: Notifier
     timeout: Timeout = DEFAULT_TIMEOUT
-    severities: Annotated[tuple[Severity, ...], Field(min_length=1)] = ("page", "ticket", "info")
+    severities: tuple[Severity, ...] = ("page", "ticket", "info")
     hours: Annotated[HoursShape, known_keys(HoursShape)] | None = None
     remind_every: Reminder | None = None
     escalate_after: Reminder | None = None

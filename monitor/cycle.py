@@ -55,6 +55,8 @@ class Condition:
     readings: list[Reading] = field(default_factory=list)
     looked_at: float | None = None
     """When the last look ended; after a restart, when the last probe that was stored did."""
+    told_at: float | None = None
+    """When a probe of this process last told something."""
     ended_at: float | None = None
     """When this process last ended a whole cycle well."""
 
@@ -174,6 +176,7 @@ class Cycle:
         condition = self.conditions[target.name]
         for outcome in outcomes:
             if outcome.telling:
+                condition.told_at = now
                 condition.follow(outcome.check, outcome.success, began, now, self.spacing, again=again)
             condition.outcomes[outcome.check] = outcome
             condition.left_alone_until[outcome.check] = now + outcome.back_off

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
-from sentry_sdk.utils import Dsn
 
 from monitor.mistakes import did_you_mean, shown
 from monitor.quantity import Seconds, format_duration
@@ -160,6 +159,8 @@ def parse_signing_secret(written: object) -> bytes:
 
 def parse_sentry_dsn(written: object) -> str:
     """Says nothing of what is there."""
+    from sentry_sdk.utils import Dsn  # takes longer to import than all else that reads files
+
     try:
         return str(written) if Dsn(str(written)) else ""
     except ValueError:

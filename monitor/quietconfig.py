@@ -131,10 +131,15 @@ def _moment(written: str, shape: _Window, document: Document, loc: Loc) -> float
 def check_escalation(document: Document) -> None:
     """Over all notifiers, also those that have other mistakes."""
     notifiers = document.under("notify", dict)
+    escalated_to = {each.get("escalate_to") for each in notifiers.values() if isinstance(each, dict)}
     for name, written in notifiers.items():
         if not isinstance(written, dict):
             continue
         loc: Loc = ("notify", name)
+        if written.get("severities") == [] and name not in escalated_to:
+            cure = f"name one, or let another notifier `escalate_to: {name}`"
+            why = "expected at least one entry, or it never hears anything"
+            document.wrong((*loc, "severities"), f"{why}; {cure}")
         after, to = written.get("escalate_after"), written.get("escalate_to")
         relays = [key for key in ("remind_every", "escalate_after", "escalate_to") if key in written]
         if written.get("kind") in RELAYS:

@@ -88,7 +88,7 @@ class Reload:
         self._metrics = parts.cycle.metrics
         self._files = FileWatch(files_of(parts.cycle.config))
         self._asked = asyncio.Event()
-        self._refused = ""
+        self.refused = ""
         self._refused_at = 0.0
         self._restart: tuple[str, ...] = ()
         self._metrics.reloaded(clock())
@@ -99,11 +99,11 @@ class Reload:
 
     def notes(self) -> Iterator[str]:
         """What somebody should know about the configuration that is in force."""
-        if self._refused:
+        if self.refused:
             at = datetime.fromtimestamp(self._refused_at, UTC)
             yield (
                 f"the configuration of {at:%Y-%m-%d %H:%M:%S} UTC is not in force, the one before is: "
-                f"{self._refused}"
+                f"{self.refused}"
             )
         for key in self._restart:
             yield f"{key} has changed in {self._parts.cycle.config.path.name}: restart the agent"
@@ -115,7 +115,7 @@ class Reload:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY):
                     await self._asked.wait()
-            again = bool(self._refused) and abs(self._clock() - tried) >= TRY_AGAIN_EVERY
+            again = bool(self.refused) and abs(self._clock() - tried) >= TRY_AGAIN_EVERY
             if self._asked.is_set() or again or await asyncio.to_thread(self._files.look):
                 self._asked.clear()
                 await self.once()
@@ -132,16 +132,16 @@ class Reload:
         except Exception as error:
             log.exception("the configuration can't be taken up, by a fault of the agent's own")
             return self._not_loaded(f"{type(error).__name__}: {error}")
-        self._refused, self._restart = "", loaded.restart
+        self.refused, self._restart = "", loaded.restart
         self._metrics.reloaded(self._clock())
         return True
 
     def _not_loaded(self, why: str) -> bool:
         """Says so once, also when it is tried again."""
-        if why != self._refused:
+        if why != self.refused:
             log.error("nothing is changed, for the configuration has mistakes:\n%s", why)
             self._refused_at = self._clock()
-        self._refused = why
+        self.refused = why
         self._metrics.not_reloaded()
         return False
 

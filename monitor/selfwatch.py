@@ -5,7 +5,7 @@ They go the way of all others. What one receiver does not take is told to the ot
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from monitor.alerting import OWN, UNSENT, Alert, Condition, Key, State
@@ -14,29 +14,35 @@ from monitor.notify.reached import TOO_LONG
 from monitor.quantity import format_duration
 from monitor.recorder import Recorder
 
-REFUSING = "store-refusing"
+REFUSING, MISTAKEN = "store-refusing", "configuration-refused"
 STORE_WITHIN = 60.0
 """Seconds for which the store may refuse before somebody is told: people lock databases now and then."""
-RUNBOOKS = tuple(f"docs/runbooks/{name}.md" for name in (REFUSING, UNSENT))
+MISTAKEN_FOR = 60.0
+"""Seconds for which files may hold mistakes: somebody may be writing them."""
+RUNBOOKS = tuple(f"docs/runbooks/{name}.md" for name in (REFUSING, UNSENT, MISTAKEN))
 
 
 @dataclass(frozen=True, slots=True)
 class SelfWatch:
-    """`receivers`: the names of all notifiers."""
+    """`receivers`: the names of all notifiers. `refused`: why the files are not in force, if they aren't."""
 
     recorder: Recorder
     outbox: Outbox
     receivers: Collection[str]
+    refused: Callable[[], str] = str
 
     def conditions(self, now: float) -> Iterator[Condition]:
         """Each in turn; `now` is in seconds since the epoch."""
         yield self._store(now)
+        yield self._configuration(now)
         for receiver in self.receivers:
             yield self._receiver(receiver, now)
 
     def knows(self, key: Key) -> bool:
         """Whether an alert of an earlier process is one that this one can end."""
-        return key == _STORE or ((key.name, key.target) == (UNSENT, OWN) and key.check in self.receivers)
+        return key in (_STORE, _FILES) or (
+            (key.name, key.target) == (UNSENT, OWN) and key.check in self.receivers
+        )
 
     def _store(self, now: float) -> Condition:
         trouble = self.recorder.trouble
@@ -50,6 +56,19 @@ class SelfWatch:
             reason=trouble.why if trouble else "everything is stored",
         )
         return Condition(alert, broken=trouble is not None, wait=STORE_WITHIN, keep_firing=0.0)
+
+    def _configuration(self, now: float) -> Condition:
+        why = self.refused()
+        alert = _alert(
+            _FILES,
+            now,
+            now,
+            title="The configuration has mistakes, the one before is in force",
+            value="refused" if why else "in force",
+            threshold=f"the files hold mistakes for {format_duration(MISTAKEN_FOR)}",
+            reason=why or "the files are in force",
+        )
+        return Condition(alert, broken=bool(why), wait=MISTAKEN_FOR, keep_firing=0.0)
 
     def _receiver(self, receiver: str, now: float) -> Condition:
         """Nobody knows until it has taken or refused something: a restart ends no alert."""
@@ -66,7 +85,7 @@ class SelfWatch:
         return Condition(alert, broken, wait=0.0, keep_firing=0.0)
 
 
-_STORE = Key(REFUSING, OWN, "store")
+_STORE, _FILES = Key(REFUSING, OWN, "store"), Key(MISTAKEN, OWN, "configuration")
 
 
 def _alert(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from monitor.config import Target
 from monitor.cycle import Cycle
 from monitor.metrics import AgentMetrics
+from monitor.probes import STALLED
 from monitor.quantity import format_duration
 from monitor.quiet import Quiet
 
@@ -37,7 +38,7 @@ class Working:
     def stalls(self) -> list[str]:
         """Why nobody may rely on a page coming; empty while they may."""
         now = self.clock()
-        answers = (ask(now) for ask in (self._cycles, self._targets, self._tick, *self.asked))
+        answers = (ask(now) for ask in (self._cycles, self._targets, self._sight, self._tick, *self.asked))
         return list(filter(None, answers))
 
     @property
@@ -65,6 +66,19 @@ class Working:
         late = list(self._late(now))
         more = f", and {len(late) - MOST_NAMED} more" if len(late) > MOST_NAMED else ""
         return f"not looked at in time: {', '.join(late[:MOST_NAMED])}{more}" if late else None
+
+    def _sight(self, now: float) -> str | None:
+        """A machine without time for the agent: it looks, but can believe nothing that it sees."""
+        conditions = self.cycle.conditions.values()
+        reasons = {each.reason for condition in conditions for each in condition.outcomes.values()}
+        if reasons != {STALLED}:
+            return None
+        began = min(self._since.values(), default=now)
+        told = max((each.told_at for each in conditions if each.told_at is not None), default=began)
+        slowest = max(target.interval for target in self.cycle.config.targets)
+        if now - told <= LATE_AFTER_INTERVALS * slowest:
+            return None
+        return f"for {now - told:.0f} s the machine had too little time for a single probe to tell anything"
 
     def _late(self, now: float) -> Iterator[str]:
         targets = self.cycle.config.targets

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
-
-from sentry_sdk.envelope import Envelope
-from sentry_sdk.utils import Dsn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from monitor.config import NotifierConfig
 from monitor.fields import SentryDsn
 from monitor.notify.message import rfc3339
 from monitor.notify.page import PageContent, as_text, parse_page, shortened
 from monitor.notify.posting import Poster
+
+if TYPE_CHECKING:
+    from sentry_sdk.envelope import Envelope
 
 LEVELS = {"page": "fatal", "ticket": "warning", "info": "info"}
 LONGEST_TITLE, LONGEST_TAG = 1000, 200
@@ -34,7 +34,12 @@ class Sentry:
     takes: ClassVar[type[Any]] = SentryOptions
 
     def __init__(self, config: NotifierConfig) -> None:
+        # Half a second of import, for those who send there: when the agent starts, not with a page.
+        from sentry_sdk.envelope import Envelope
+        from sentry_sdk.utils import Dsn
+
         self._options: SentryOptions = config.options
+        self._envelope: type[Envelope] = Envelope
         auth = Dsn(self._options.dsn).to_auth("paciolus-monitor")
         self._url = auth.get_api_url()
         self._headers = {"content-type": "application/x-sentry-envelope", "x-sentry-auth": auth.to_header()}
@@ -44,7 +49,7 @@ class Sentry:
         # The same for a retry, so that Sentry keeps one of both.
         identity = hashlib.sha256(f"{dedup_key}{body}".encode()).hexdigest()[:32]
         event = _event(parse_page(body), identity) | {"environment": self._options.environment}
-        envelope = Envelope(headers={"event_id": identity, "dsn": self._options.dsn})
+        envelope = self._envelope(headers={"event_id": identity, "dsn": self._options.dsn})
         envelope.add_event(event)  # type: ignore[arg-type]
         return await self._poster.post(self._url, content=envelope.serialize(), headers=self._headers)
 

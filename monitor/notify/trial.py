@@ -42,7 +42,8 @@ async def try_all(config: Config, receivers: Iterable[NotifierConfig], now: floa
 async def _try(receiver: NotifierConfig, target: str, links: Links, now: float) -> list[Tried]:
     """A sample that fires, and its end: nothing is left open."""
     notifier, tried = NOTIFIERS[receiver.kind](receiver), list[Tried]()
-    fired, facts = sample(target, max(receiver.severities, key=LOUDNESS.index), now), _facts(links, now)
+    loudest = max(receiver.severities, key=LOUDNESS.index, default="page")
+    fired, facts = sample(target, loudest, now), _facts(links, now)
     resolved = replace(fired, state=State.RESOLVED, resolved_at=now, value="0")
     try:
         for kind, alert in ((Kind.FIRING, fired), (Kind.RESOLVED, resolved)):

@@ -196,13 +196,15 @@ notify:
     hours: {timezone: Europe/Zurich, days: "Mon-Wed, Fri", from: 08:00, to: 18:30}
     remind_every: 4h
     escalate_after: 15m
-    escalate_to: on-call
+    escalate_to: boss
+  boss: {kind: log, severities: []}
   night: {kind: log, hours: {timezone: UTC, days: [Saturday, sun], from: 22:00, to: 6:00, severities: [page]}}
 """,
     )
-    on_call, chat, night = config.notify
+    on_call, chat, boss, night = config.notify
     assert (on_call.hours, on_call.remind_every, on_call.escalate_to) == (None, None, None)
-    assert (chat.remind_every, chat.escalate_after, chat.escalate_to) == (14400.0, 900.0, "on-call")
+    assert (chat.remind_every, chat.escalate_after, chat.escalate_to) == (14400.0, 900.0, "boss")
+    assert boss.severities == ()
     assert chat.hours == Hours(ZoneInfo("Europe/Zurich"), frozenset({0, 1, 2, 4}), 480, 1110)
     assert night.hours == Hours(ZoneInfo("UTC"), frozenset({5, 6}), 1320, 360, ("page",))
 

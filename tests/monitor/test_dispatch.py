@@ -235,7 +235,7 @@ def test_an_alertmanager_hears_nothing_of_what_is_silenced_here() -> None:
 
 LADDER = (
     receiver("on-call", remind_every=30 * MINUTE, escalate_after=20 * MINUTE, escalate_to="second"),
-    receiver("second", severities=("info",), escalate_after=20 * MINUTE, escalate_to="boss"),
+    receiver("second", severities=(), escalate_after=20 * MINUTE, escalate_to="boss"),
     receiver("boss", severities=("info",), escalate_after=20 * MINUTE, escalate_to="am"),
     receiver("am", kind="alertmanager", severities=("info",)),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ from monitor.heartbeatconfig import HeartbeatConfig
 from monitor.metrics import AgentMetrics
 from monitor.notify.delivery import DeliveryError
 from monitor.notify.reached import TOO_LONG, Reached
+from monitor.probes import STALLED
 from monitor.recorder import Trouble
 from monitor.working import SLACK, TICK_WITHIN
 from tests.monitor.simulated import SimulatedLoop
@@ -217,6 +219,24 @@ def test_a_target_that_was_never_looked_at_has_as_long_from_the_first_question_o
         working.cycle.conditions[name].ended_at = made.now
     working.cycle.tick()
     assert working.stalls() == ["not looked at in time: api for 51 s (50 s at most)"]
+
+
+def test_an_agent_that_can_believe_nothing_of_what_it_sees_does_not_work(made: World) -> None:
+    working = made.page.working
+    for condition in working.cycle.conditions.values():
+        condition.outcomes = {
+            name: replace(each, reason=STALLED) for name, each in condition.outcomes.items()
+        }
+        condition.told_at = NOW - 60
+    slowest = max(each.interval for each in working.cycle.config.targets)
+    working.cycle.conditions["db"].told_at = NOW - 3 * slowest
+    assert working.stalls() == []
+    working.cycle.conditions["db"].told_at = None
+    working.cycle.conditions["api"].told_at = working.cycle.conditions["web"].told_at = NOW - 3 * slowest - 1
+    assert "too little time for a single probe" in working.stalls()[0]
+    api = working.cycle.conditions["api"]
+    api.outcomes = {name: replace(each, reason="connect") for name, each in api.outcomes.items()}
+    assert working.stalls() == []
 
 
 def test_what_time_alone_changes_must_be_decided(made: World) -> None:

@@ -176,4 +176,7 @@ def test_every_objectives_runbook_says_what_to_do_first() -> None:
         assert 10 < len(step) < 600, each.runbook
         assert step.isprintable()
     assert first_step("docs/runbooks/error-rate.md").startswith("Released lately: roll back.")
+    assert first_step("docs/runbooks/monitor-down.md") == "systemctl status paciolus-monitor"
+    assert first_step("docs/runbooks/no-data.md").endswith("paciolus-monitor check $API/health --explain")
+    assert first_step("docs/runbooks/pool-usage.md").endswith('WHERE cardinality(pg_blocking_pids(pid)) > 0"')
     assert first_step("https://example.com/runbook") == first_step("nowhere.md") == ""

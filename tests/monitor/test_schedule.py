@@ -171,6 +171,7 @@ async def test_stop_ends_cycles_under_way() -> None:
     assert ended == ["api"]
 
 
+@pytest.mark.alone
 async def test_targets_that_stay_keep_their_turns_however_often_others_come_and_go() -> None:
     """Neither a burst, nor a turn left out."""
     ran: dict[str, list[float]] = defaultdict(list)

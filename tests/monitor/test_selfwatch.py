@@ -22,7 +22,7 @@ from monitor.notify.page import parse_page
 from monitor.notify.reached import TOO_LONG
 from monitor.objectives import Objectives
 from monitor.recorder import Trouble
-from monitor.selfwatch import REFUSING, STORE_WITHIN, SelfWatch
+from monitor.selfwatch import MISTAKEN_FOR, REFUSING, STORE_WITHIN, SelfWatch
 from monitor.series import Memory
 from tests.monitor.dispatching import config, receiver
 from tests.monitor.making import FIRING, recorder_of, target
@@ -161,6 +161,20 @@ async def test_a_store_that_refuses_is_a_ticket_about_the_agent(world: World) ->
     await world.pass_by(2)
     assert [kind for kind, _ in world.heard("tracker")] == [Kind.FIRING, Kind.RESOLVED]
     assert REFUSING not in {key.name for key in world.cycle.alerting.alerts}
+
+
+async def test_files_with_mistakes_are_a_ticket_when_they_stay(world: World) -> None:
+    why = ["monitor.yml:3: targets: unknown key"]
+    world.cycle.own = SelfWatch(world.recorder, world.outbox, [], lambda: "".join(why)).conditions
+    await world.pass_by(int(MISTAKEN_FOR))
+    assert world.heard("tracker") == []
+    await world.pass_by(2)
+    [(kind, said)] = world.heard("tracker")
+    assert (kind, said.startswith("monitor: The configuration has mistakes")) == (Kind.FIRING, True)
+    assert world.heard("pager") == []
+    why.clear()
+    await world.pass_by(2)
+    assert [kind for kind, _ in world.heard("tracker")] == [Kind.FIRING, Kind.RESOLVED]
 
 
 async def test_a_restart_ends_nothing_of_which_it_knows_nothing(world: World) -> None:
