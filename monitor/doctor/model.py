@@ -27,7 +27,8 @@ class Area(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do. `command` is a line to copy: a command, or a setting with the right value."""
+    """One thing to do. `command` is to be copied: a command, or a setting with the right value; what a target
+    sent is quoted in it for a shell."""
 
     said: str
     command: str = ""

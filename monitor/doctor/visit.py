@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from collections.abc import Callable, Coroutine, Hashable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -29,6 +30,7 @@ TIMEOUT = 5.0
 LARGEST_BODY = 256 * 1024
 """Bytes of an answer; nothing that a doctor asks for is larger."""
 LONGEST_SHOWN = 80
+LONGEST_QUOTED = 200
 ANY_STATUS = ((100, 599),)
 
 
@@ -109,9 +111,9 @@ class Answer:
 
     @property
     def date(self) -> float | None:
-        """Of the server's clock, in seconds since the epoch."""
+        """Of the server's clock, in seconds since the epoch; what lay in a cache is as much older."""
         try:
-            return parsedate_to_datetime(self.header("date")).timestamp()
+            return parsedate_to_datetime(self.header("date")).timestamp() + float(self.header("age") or 0)
         except (ValueError, OverflowError):
             return None
 
@@ -126,6 +128,11 @@ class Answer:
             f"{name}: {short(self.header(name.lower()))}" for name in names if self.headers(name.lower())
         ]
         return ", ".join([f"{self.what}: {outcome}", *there])
+
+
+def quoted(text: str) -> str:
+    """Of what others sent, for a line that people copy into a shell."""
+    return shlex.quote(short(text, LONGEST_QUOTED))
 
 
 def short(text: str, most: int = LONGEST_SHOWN) -> str:

@@ -153,6 +153,12 @@ async def test_dialling() -> None:
 READABLE = "postgresql://app:x@db.example/paciolus"
 
 
+async def test_what_a_url_hides_moves_no_cursor() -> None:
+    """Percent notation may be of anything."""
+    trouble = (await tried("mysql://a%1b[2J%0A:x@db.example/b%1b[31m")).only("url-scheme")
+    assert "\x1b" not in commands(trouble)
+
+
 @pytest.mark.parametrize(
     ("url", "why"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import shlex
 import socket
 import time
 from collections.abc import Callable
@@ -157,6 +158,15 @@ async def test_the_api_is_at_another_address() -> None:
     async with serving() as (there, _):
         trouble = (await seen_of(answering(moved(f"{there}/health")))).only("redirect")
     assert commands(trouble) == f"NEXT_PUBLIC_API_URL={there}"
+
+
+async def test_what_a_server_says_is_quoted_where_people_copy_it() -> None:
+    where = "/;touch${IFS}x;$(id)"
+    good = said(200, {"status": "healthy"})
+    api = Api(paths={"/health": lambda _: moved(f"{where}/health"), "*": lambda _: good})
+    command = commands((await seen_of(api)).only("redirect"))
+    assert shlex.split(command)[0].startswith("NEXT_PUBLIC_API_URL=http://127.0.0.1:")
+    assert len(shlex.split(command)) == 1
 
 
 @pytest.mark.parametrize("where", ["https://login.invalid/", "mailto:a@b", "http://[", "/login"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from base64 import urlsafe_b64encode
 from typing import Any
 
@@ -182,6 +183,12 @@ async def test_a_log_in_that_says_nothing_is_not_looked_at() -> None:
 async def test_clocks_differ(ahead: float) -> None:
     trouble = (await seen_of(Api(clock=ahead))).only("clock")
     assert ("5 min behind" if ahead < 0 else "2 h ahead of") in trouble.saw[0]
+
+
+async def test_an_answer_out_of_a_cache_is_as_old_as_it_says() -> None:
+    old = said(200, {"status": "healthy"}, [("Age", "600")], date=time.time() - 600)
+    found = await seen_of(Api(paths={"GET /health": lambda _: old}))
+    assert found.fine["clock"] == "this machine's clock and the server's agree"
 
 
 async def test_clocks_of_instances_differ() -> None:

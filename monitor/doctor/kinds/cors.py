@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from monitor.doctor import facts
 from monitor.doctor.model import Fine, NotLookedError, Outcome, Step, trouble
-from monitor.doctor.visit import Answer, Visit, short
+from monitor.doctor.visit import Answer, Visit, quoted, short
 from monitor.gate.checks.cors import ALLOWED, FOREIGN
 from monitor.gate.checks.tokens import WHO
 
@@ -133,7 +133,7 @@ async def redirected(visit: Visit) -> Outcome:
         "CORS error.",
         Step(
             "Give the frontend the address that it leads to, and build it again:",
-            f"NEXT_PUBLIC_API_URL={short(base)}",
+            f"NEXT_PUBLIC_API_URL={quoted(base)}",
         ),
         section=SECTION,
     )

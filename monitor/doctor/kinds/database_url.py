@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from monitor.doctor.database import shown
 from monitor.doctor.model import Fine, NotLookedError, Outcome, Step, trouble
-from monitor.doctor.visit import Visit
+from monitor.doctor.visit import LONGEST_QUOTED, Visit, short
 
 SECTION = "§17.1"
 RIGHT = "DATABASE_URL=postgresql://user:password@host:5432/paciolus"
@@ -103,4 +103,4 @@ def _why_unreadable(text: str) -> str:
 
 def _right(found: sa.URL) -> str:
     name = found.set(drivername="postgresql", query={}).render_as_string(hide_password=True)
-    return f"DATABASE_URL={name}"
+    return f"DATABASE_URL={short(name, LONGEST_QUOTED)}"

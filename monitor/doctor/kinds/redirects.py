@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 from monitor.doctor import facts
 from monitor.doctor.model import Fine, NotLookedError, Outcome, Step, trouble
-from monitor.doctor.visit import Answer, Visit, short
+from monitor.doctor.visit import Answer, Visit, quoted
 
 MOST_HOPS = 6
 
@@ -39,7 +39,7 @@ async def leads_elsewhere(visit: Visit) -> Outcome:
             Step("Look where it leads:", f"curl -sIL {visit.patient.target}/health"),
             section="§3.2",
         )
-    base = short(last.what.partition(" ")[2].removesuffix(facts.HEALTH), 200)
+    base = quoted(last.what.partition(" ")[2].removesuffix(facts.HEALTH))
     return trouble(
         saw,
         "The API is at another address than the one that was given. Browsers do not follow a redirect of "
