@@ -45,10 +45,17 @@ class Check:
     ask: Callable[[Run], Awaitable[Found]]
     objective: str = ""
     unit: Unit | None = None
+    own: bool = False
+    """Asked by the gate itself whatever judges the objectives: nobody else makes such traffic."""
     asks: int = 2
     """Requests, about; of what is sampled the plan knows better."""
     waits: tuple[float, float] = (0.0, 0.0)
     """Seconds that pass however quick the target is: usually, and at most."""
+
+    @property
+    def known_elsewhere(self) -> bool:
+        """Whether a history or a Prometheus can judge it in the gate's place."""
+        return bool(self.objective) and not self.own
 
 
 def passed(said: str, evidence: Evidence = NOTHING) -> Found:

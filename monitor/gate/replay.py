@@ -91,7 +91,7 @@ class AsOf:
 
 def told_by_history(profile: Profile) -> list[str]:
     """The checks of it that a history can tell of."""
-    return [name for name in profile.checks if CHECKS[name].objective or CHECKS[name].ask in BY_HISTORY]
+    return [name for name in profile.checks if CHECKS[name].known_elsewhere or CHECKS[name].ask in BY_HISTORY]
 
 
 def moments(since: float, until: float, every: float) -> list[float]:
@@ -126,7 +126,7 @@ async def replay(
 async def _judged(asking: AsOf, name: str, at: float) -> Result:
     check = CHECKS[name]
     asking.claim, asking.at = asking.config.claims[name], at
-    found: Found = await (past.objective if check.objective else _asks(name))(asking)
+    found: Found = await (past.objective if check.known_elsewhere else _asks(name))(asking)
     return result_of(name, check, asking.claim, found, 0.0)
 
 

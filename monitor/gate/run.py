@@ -262,7 +262,7 @@ def result_of(name: str, check: Check, claim: Claim, found: Found, took: float) 
 async def _found(name: str, check: Check, run: Run) -> Found:
     try:
         async with asyncio.timeout_at(run.deadline):
-            return await (past.objective if run.source and check.objective else check.ask)(run)
+            return await (past.objective if run.source and check.known_elsewhere else check.ask)(run)
     except StepFailedError as error:
         if error.step == name:
             return failed(str(error), error.asked)

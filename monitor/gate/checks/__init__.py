@@ -75,7 +75,11 @@ CHECKS: dict[str, Check] = {
     "error-rate": Check("performance", "server errors {limit}", performance.by_turns, objective="ratio"),
     "regression": Check("performance", "no slower or worse than the baseline", regression.not_worse),
     "burst": Check(
-        "performance", "with ten requests at once, server errors {limit}", performance.burst, unit="ratio"
+        "performance",
+        "with ten requests at once, server errors {limit}",
+        performance.burst,
+        objective="ratio",
+        own=True,
     ),
     "after-idle": Check(
         "performance",

@@ -30,6 +30,8 @@ WAITS = (LOOKS[0], LOOKS[-1])
 EVERY = 0.5
 MOST = round(LOOKS[-1] / EVERY)
 """Requests."""
+SAVED = 150
+"""Requests that are left to the checks after this one: when they are short, it watches without asking."""
 ENDING = 1.0
 """Seconds that are left for saying what is known when the time is over."""
 PATIENCE = 10.0
@@ -61,9 +63,10 @@ async def _watched(run: Run) -> AsyncIterator[Samples]:
     began, found = loop.time(), Samples()
     for look in LOOKS:
         while (at := loop.time()) < began + look and run.left() > ENDING:
-            run.asker.spend()
-            _, request = await following()
-            await run.prober.probe(request)
+            if run.asker.left > SAVED:
+                run.asker.spend()
+                _, request = await following()
+                await run.prober.probe(request)
             await run.scraping.look()
             if memory := _memory(run):
                 found.append((at - began, memory))
