@@ -187,7 +187,7 @@ def slow_after_idle() -> ASGIApp:
         if scope["path"] in ("/metrics", "/health"):
             return
         slept, last = time.monotonic() - last > IDLE, time.monotonic()
-        if slept:
+        if slept and _of_prober(scope, "/clients"):
             await asyncio.sleep(3.5)
 
     return before(healthy(), wake)
