@@ -37,6 +37,8 @@ from monitor.quantity import format_duration
 
 CLEANING = 20.0
 """Seconds that cleaning up may take beyond the time of the run."""
+KEPT = 1.0
+"""Seconds for a connection without requests: less than servers wait, who hang up while something is sent."""
 AGAIN = 5.0
 """Seconds between two looks at what nobody knows."""
 
@@ -189,6 +191,7 @@ def _client(url: str, config: GateConfig) -> httpx.AsyncClient:
         trust_env=False,
         verify=_trusted(config.ca_file),
         follow_redirects=False,
+        limits=httpx.Limits(keepalive_expiry=KEPT),
     )
 
 
