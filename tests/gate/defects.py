@@ -562,8 +562,8 @@ def delete_is_lost() -> ASGIApp:
     return replaced(healthy(), "/clients/{client_id}", ["DELETE"], _signed_in_but_idle)
 
 
-def _signed_in_but_idle(client_id: int, user: auth.CurrentUser) -> JSONResponse:
-    return JSONResponse(None, status_code=204)
+def _signed_in_but_idle(client_id: int, user: auth.CurrentUser) -> Response:
+    return Response(status_code=204)
 
 
 @caught_by("clean-up")

@@ -36,6 +36,7 @@ def test_without_files_validate_reads_what_run_would_read(monitor_yml: Path) -> 
     assert said.exit_code == 0
     assert said.output.splitlines() == [
         f"{resource('alerts', 'objectives.yml')}: 18 objectives, no mistakes",
+        f"{resource('alerts', 'gate.yml')}: 47 checks, 3 profiles, no mistakes",
         "monitor.yml: 1 targets, 0 notifiers, no mistakes",
     ]
 
