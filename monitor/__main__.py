@@ -320,7 +320,11 @@ def start_sentry() -> None:
             import sentry_sdk
 
         sentry_sdk.init(
-            dsn=dsn, environment=os.environ.get("ENV_MODE", "development"), traces_sample_rate=0.1
+            dsn=dsn,
+            environment=os.environ.get("ENV_MODE", "development"),
+            traces_sample_rate=0.1,
+            # They would change libraries for the whole process: how forms are read, who closes their files.
+            auto_enabling_integrations=False,
         )
 
 

@@ -72,7 +72,7 @@ def test_run_without_a_config_says_where_to_start(
 @pytest.fixture
 def sentry() -> Iterator[None]:
     yield
-    sentry_sdk.init(dsn=None)
+    sentry_sdk.init(dsn=None, auto_enabling_integrations=False)
 
 
 @pytest.mark.usefixtures("sentry")
