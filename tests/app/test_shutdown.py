@@ -72,7 +72,9 @@ def connects(client: httpx.Client) -> bool:
     return True
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way", ["uvicorn", pytest.param("uvicorn, 2 workers", marks=pytest.mark.nightly), "gunicorn"]
+)
 def test_a_stop_is_noticed_by_load_balancers_before_anybody_else(
     way: str, process: StartProcess, tmp_path: Path
 ) -> None:
@@ -108,6 +110,7 @@ def test_what_takes_too_long_is_cut_off(process: StartProcess, tmp_path: Path) -
         assert endless.result().status_code == 500
 
 
+@pytest.mark.nightly
 def test_a_signal_to_the_whole_group_does_not_shorten_the_pause(
     process: StartProcess, tmp_path: Path
 ) -> None:

@@ -110,7 +110,7 @@ async def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         trouble = (await tried(f"postgresql://app:x@127.0.0.1:{port}/paciolus")).only("tried")
-    assert "timeout expired" in trouble.saw[0]
+    assert any(each in trouble.saw[0] for each in ("timeout expired", "no answer within"))
 
 
 async def test_it_is_starting() -> None:

@@ -121,6 +121,7 @@ def test_ctrl_c_at_the_start_leaves_nothing_behind(moment: float, start: Start, 
     assert list(runtime.iterdir()) == []
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(240)
 def test_two_demos_side_by_side(process: StartProcess, tmp_path: Path) -> None:
     """Each of another user: they keep out of each other's way, take orders, and end as they are ended."""
