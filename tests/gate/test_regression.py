@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -89,7 +90,8 @@ def test_one_slow_route_is_named(compare: Compare) -> None:
 def test_what_fails_more_often_is_worse(compare: Compare) -> None:
     report = compare(Shop(wrong={"/me": 500}), Shop())
     assert report.exit() is Exit.FAIL
-    assert "GET /me: 40 of 40 failed, before 0 of 40" in found(report).said
+    # On a busy machine a few do not count, as this process stood still.
+    assert re.search(r"GET /me: (\d+) of \1 failed, before 0 of \1 ", found(report).said)
 
 
 def test_a_baseline_that_does_not_answer_never_passes(compare: Compare) -> None:
