@@ -98,22 +98,22 @@ class Agent:
             self._history.engine, self._calls, self.metrics, lambda: self.cycle.config.targets, clock
         )
         self._heartbeat = Heartbeat(config.heartbeat, self.working, self.metrics, clock)
-        self.reload = Reload(
-            Parts(
-                cycle=self.cycle,
-                history=self._history,
-                calls=self._calls,
-                quiet=self.quiet,
-                receivers=self._receivers,
-                resends=self._resends,
-                outbox=self._outbox,
-                heartbeat=self._heartbeat,
-                schedule=self._schedule,
-            ),
-            clock,
-        )
+        self.reload = Reload(self._parts(), clock)
         for target in config.targets:
             self.metrics.born(target.name, (check.name for check in target.checks), self._receivers)
+
+    def _parts(self) -> Parts:
+        return Parts(
+            cycle=self.cycle,
+            history=self._history,
+            calls=self._calls,
+            quiet=self.quiet,
+            receivers=self._receivers,
+            resends=self._resends,
+            outbox=self._outbox,
+            heartbeat=self._heartbeat,
+            schedule=self._schedule,
+        )
 
     async def run(self, listening: socket.socket) -> None:
         """Watches until SIGINT or SIGTERM; `listening` is the bound socket of /metrics and /-/healthy."""

@@ -8,7 +8,7 @@ from monitor.doctor import facts
 from monitor.doctor.database import PORT, TABLES, Attempt, Refusal, attempt
 from monitor.doctor.dialling import Line
 from monitor.doctor.kinds.database_url import OLD_NAME, POSTGRESQL, SECTION, url
-from monitor.doctor.kinds.ready import WHO_HOLDS
+from monitor.doctor.kinds.ready import SMALLER_POOLS, WHO_HOLDS
 from monitor.doctor.model import Fine, NotLooked, NotLookedError, Outcome, Step, trouble
 from monitor.doctor.visit import Visit, short
 
@@ -118,10 +118,7 @@ async def full(visit: Visit) -> Outcome:
         "All connections that the server takes (max_connections) are in use: instances x workers x "
         "(DB_POOL_SIZE + DB_MAX_OVERFLOW) is more than it has, or something else holds them.",
         WHO_HOLDS,
-        Step(
-            "Make the pools smaller, and restart the backend; four workers then need 40:",
-            "DB_POOL_SIZE=5 DB_MAX_OVERFLOW=5",
-        ),
+        SMALLER_POOLS,
     )
 
 

@@ -25,6 +25,10 @@ WHO_HOLDS = Step(
     'psql "$DATABASE_URL" -c "SELECT application_name, state, count(*),\n'
     '  max(now() - state_change) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC"',
 )
+SMALLER_POOLS = Step(
+    "Make the pools smaller, and restart the backend; four workers then need 40:",
+    "DB_POOL_SIZE=5 DB_MAX_OVERFLOW=5",
+)
 TO_READ_METRICS = "give --metrics, where the API's numbers are, and GATE_METRICS_TOKEN if that wants one"
 
 
@@ -49,10 +53,7 @@ async def full(visit: Visit) -> Outcome:
         "The database takes no more connections (max_connections): instances x workers x (DB_POOL_SIZE + "
         "DB_MAX_OVERFLOW) is more than it has, or something else holds them.",
         WHO_HOLDS,
-        Step(
-            "Make the pools smaller, and restart the backend; four workers then need 40:",
-            "DB_POOL_SIZE=5 DB_MAX_OVERFLOW=5",
-        ),
+        SMALLER_POOLS,
     )
 
 
