@@ -7,7 +7,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import sentry_sdk
 from fastapi import FastAPI
 from prometheus_client import REGISTRY, CollectorRegistry
 from sqlalchemy.orm import sessionmaker
@@ -22,7 +21,7 @@ from app.errors import add_error_handlers
 from app.headers import Headers
 from app.settings import Settings, SettingsError
 from app.shutdown import Draining
-from app.telemetry import configure_logging, init_sentry, log_queries
+from app.telemetry import configure_logging, flush_sentry, init_sentry, log_queries
 from app.version import VERSION
 from exporters.asgi import instrument
 from exporters.exposition import build_info, metrics_route
@@ -154,7 +153,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.schema.stop()
     app.state.engine.dispose()
     # uvicorn ends by the signal itself, and so without the exit hooks that would do this.
-    await asyncio.to_thread(sentry_sdk.flush, LAST_WORDS)
+    await asyncio.to_thread(flush_sentry, app.state.settings, LAST_WORDS)
 
 
 def __getattr__(name: str) -> FastAPI:

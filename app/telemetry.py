@@ -14,15 +14,16 @@ import logging
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import sentry_sdk
-from sentry_sdk.types import Event, Hint
 from sqlalchemy import Engine, event
 
 from app.masking import Mask, mask_all, mask_error, mask_traceback, masker, network
 from app.settings import Settings
 from app.version import VERSION
+
+if TYPE_CHECKING:
+    from sentry_sdk.types import Event, Hint
 
 TRACED = 0.1
 """The share of requests that Sentry gets a trace of."""
@@ -137,6 +138,8 @@ def log_queries(engine: Engine, slow: float) -> None:
 def init_sentry(settings: Settings) -> None:
     if settings.sentry_dsn is None:
         return
+    import sentry_sdk
+
     mask = masker(settings.secrets)
 
     def masked(event: Event, _hint: Hint) -> Event:
@@ -155,6 +158,14 @@ def init_sentry(settings: Settings) -> None:
         max_request_body_size="never",
         include_local_variables=False,
     )
+
+
+def flush_sentry(settings: Settings, patience: float) -> None:
+    """Waits at most so many seconds until all is sent."""
+    if settings.sentry_dsn is not None:
+        import sentry_sdk
+
+        sentry_sdk.flush(patience)
 
 
 def _share(context: dict[str, Any]) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.servers import require_program, run_prometheus
+from tests.servers import CALMLY, require_program, run_prometheus
 
 GRID = 0.125
 """Seconds. Times on this grid are exact as floats and as Prometheus' milliseconds."""
@@ -47,7 +47,7 @@ def run_oracle(series: Iterable[MadeUp], folder: Path) -> Iterator[Oracle]:
     page.write_text("".join(map(_openmetrics, series)) + "# EOF\n")
     promtool = require_program("promtool")
     made = subprocess.run(
-        [promtool, "tsdb", "create-blocks-from", "openmetrics", page, storage],
+        [*CALMLY, promtool, "tsdb", "create-blocks-from", "openmetrics", page, storage],
         capture_output=True,
         text=True,
         timeout=60,

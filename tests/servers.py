@@ -57,6 +57,10 @@ def _ports_of_this_process() -> Iterator[int]:
 _ports = _ports_of_this_process()
 
 
+CALMLY = ("nice", "-n", "10")
+"""Before a program that calculates for minutes: tests beside it wait for servers that answer in time."""
+
+
 def free_port() -> int:
     """A port that nobody listens on, and none of the last thousands that this gave."""
     for port in itertools.islice(_ports, PORTS_EACH):

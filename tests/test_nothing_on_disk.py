@@ -78,6 +78,7 @@ def test_the_first_violation_pages_once_and_ends_with_the_process(
     assert [line for line in inbox.story if line[1] == "zero-storage"] == [PAGE, RESOLVE]
 
 
+@pytest.mark.nightly
 def test_a_violation_while_nobody_watched_pages_once(api: Api, agent: Agent, inbox: Inbox) -> None:
     agent.process.send(signal.SIGKILL)
     agent.process.wait()
@@ -92,6 +93,7 @@ def test_a_violation_while_nobody_watched_pages_once(api: Api, agent: Agent, inb
     assert inbox.story == [PAGE]
 
 
+@pytest.mark.nightly
 def test_a_restarted_api_pages_nobody(api: Api, agent: Agent, inbox: Inbox) -> None:
     api.process.stop()
     api.start()

@@ -147,6 +147,7 @@ def test_run_watches_until_it_is_told_to_stop(
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_the_demo_finds_all_it_needs(
     installed: Path, empty: Path, process: StartProcess, tmp_path: Path
 ) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.servers import CALMLY
+
 ALERTS = Path(__file__).parents[2] / "alerts"
 UNIT_TESTS = sorted(path.name for path in ALERTS.glob("*_test.yml"))
 UNTESTABLE = {"availability": "promtool takes too few samples into a query; test_availability_rule.py has it"}
@@ -26,7 +28,7 @@ def test_rules_are_right_and_nothing_in_them_is_suspicious(promtool: Path) -> No
 @pytest.mark.timeout(310)
 @pytest.mark.parametrize("name", UNIT_TESTS)
 def test_every_alert_fires_when_it_must_and_not_before(name: str, promtool: Path) -> None:
-    ran = run(promtool, "test", "rules", name)
+    ran = run(*CALMLY, promtool, "test", "rules", name)
     assert ran.returncode == 0, (ran.stdout + ran.stderr)[:3000]
 
 

@@ -73,6 +73,7 @@ def failed_logins(page: dict[str, float]) -> float:
     return sum(value for series, value in page.items() if series.startswith("auth_login_failures_total"))
 
 
+@pytest.mark.nightly
 def test_counters_are_exact_on_every_scrape_and_outlive_a_killed_worker(
     gunicorn: tuple[Process, httpx.Client],
 ) -> None:

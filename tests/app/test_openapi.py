@@ -16,6 +16,7 @@ import pytest
 
 from tests.app.conftest import PASSWORD, StartServer, register, samples
 from tests.conftest import StartProcess
+from tests.servers import CALMLY
 
 # Another one explores further: OPENAPI_SEED=7 pytest tests/app/test_openapi.py
 SEED = os.environ.get("OPENAPI_SEED", "20261")
@@ -60,7 +61,7 @@ def test_no_answer_is_undocumented_and_none_is_our_fault(
     document = client.get("/openapi.json").json()
     write_config(tmp_path, document)
     run = process(
-        *(sys.executable, "-m", "schemathesis.cli", "run", f"{client.base_url}/openapi.json"),
+        *(*CALMLY, sys.executable, "-m", "schemathesis.cli", "run", f"{client.base_url}/openapi.json"),
         *("--seed", SEED, "--checks", ",".join(CHECKS), "--max-examples", "110", "--continue-on-failure"),
         *("--no-color", "--report", "json", "--report-json-path", "report.json"),
         cwd=tmp_path,

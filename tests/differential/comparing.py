@@ -37,6 +37,7 @@ from monitor.series import Memory
 from monitor.slis import Busy, Quantile, Rate, Ratio
 from tests.differential.cases import Case
 from tests.differential.histories import SCRAPES, STEP, Scrape, history, samples_of
+from tests.servers import CALMLY
 
 N = int(os.environ.get("N", "2000"))
 SEED = int(os.environ.get("DIFFERENTIAL_SEED", "20270"))
@@ -178,7 +179,7 @@ def run_promtool(promtool: Path, folder: Path, objective: Objective, tests: list
     }
     path = folder / "test.yml"
     path.write_text(json.dumps(content))  # JSON is YAML, and quickly written
-    command = (promtool, "test", "rules", path)
+    command = (*CALMLY, promtool, "test", "rules", path)
     ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     return (ran.stdout + ran.stderr)[:3000] if ran.returncode else ""
 
