@@ -1,5 +1,7 @@
 MAKEFLAGS += --no-print-directory
 export PYTHON
+# Without bytecode each of the processes that these start would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 bin := .venv/bin
 ready := .venv/.ready

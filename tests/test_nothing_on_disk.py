@@ -25,6 +25,8 @@ from tests.inbox import Inbox, run_inbox
 from tests.running import Agent, Api
 from tests.servers import Process, free_port, wait_until
 
+pytestmark = pytest.mark.slow
+
 VIOLATIONS = "zero_storage_violations_total"
 QUIET = 3.0
 """Seconds in which nothing more may arrive."""

@@ -20,6 +20,8 @@ from tests.inbox import Inbox, run_inbox
 from tests.running import Agent, Api
 from tests.servers import free_port, wait_until
 
+pytestmark = pytest.mark.slow
+
 QUIET = 4.0
 """Seconds in which nothing more may arrive; no-data notices would be due after 5."""
 
@@ -73,6 +75,7 @@ def test_a_hung_api_pages_once_with_reason_timeout(api: Api, agent: Agent, inbox
     assert inbox.story == [("firing", "target-down"), ("resolved", "target-down")]
 
 
+@pytest.mark.nightly
 def test_the_agent_killed_while_an_alert_fires_does_not_page_again(
     api: Api, agent: Agent, inbox: Inbox
 ) -> None:

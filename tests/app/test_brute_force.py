@@ -16,6 +16,8 @@ from app.auth import LOGIN_FAILURES
 from tests.app.conftest import PASSWORD, StartServer, register, samples
 from tests.servers import Process, wait_until
 
+pytestmark = pytest.mark.slow
+
 ADDRESSES = [f"127.0.0.{host}" for host in range(1, 51)]
 ELSEWHERE = "127.0.0.99"
 VICTIM = {"email": "ada@example.com", "password": "guess 12345"}

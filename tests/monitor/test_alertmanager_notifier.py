@@ -39,6 +39,8 @@ from tests.monitor.making import FIRING, notifier_of
 from tests.running import Agent as RunningAgent
 from tests.servers import eventually, free_port, wait_until
 
+pytestmark = pytest.mark.slow
+
 OBJECTIVES = load_objectives(ROOT / "alerts" / "objectives.yml")
 RULES = yaml.safe_load((ROOT / "alerts" / "rules.yml").read_text())
 ROUND, LEAD = 0.3, 3.0

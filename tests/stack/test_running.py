@@ -57,6 +57,7 @@ def test_a_taken_port_and_an_early_end_are_one_line_each(process: StartProcess) 
     assert f"agent: port {port} can't be had" in refused.output
 
 
+@pytest.mark.nightly
 def test_a_service_that_does_not_start_ends_the_others(process: StartProcess) -> None:
     require_servers()
     env = {variable(name): str(free_port()) for name in DOCUMENTED}

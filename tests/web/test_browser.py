@@ -17,6 +17,8 @@ from tests.web.scenes import NOW, PASSWORD, SCENES, World, alert, happened, inci
 from tests.web.serving import served
 from tests.web.troubles import TROUBLES
 
+pytestmark = pytest.mark.slow
+
 PHONE, DESK = {"width": 375, "height": 812}, {"width": 1440, "height": 900}
 SMALL = """
 () => [...document.querySelectorAll("a.button, button, summary, nav a, input:not([type=hidden]), select")]
