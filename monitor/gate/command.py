@@ -24,7 +24,7 @@ from monitor.gate.checks.performance import claims_of
 from monitor.gate.compare import PAIRS
 from monitor.gate.config import GateConfig, Profile, load_gate
 from monitor.gate.model import Report
-from monitor.gate.plan import Fixed, plan
+from monitor.gate.plan import TOGETHER, Fixed, plan
 from monitor.gate.reports import github, live, terminal, words, write
 from monitor.gate.run import gate, shortened
 from monitor.gate.source import Source, SourceError, parse_source, source
@@ -98,17 +98,14 @@ def loaded(config: Path | None, objectives: Path | None) -> GateConfig:
 def planned(profile: Profile, config: GateConfig, seconds: float) -> str:
     """What it will cost, and what it can see, if a request takes so long."""
     claims = claims_of(config, profile, seconds)
-    sampled = {name for each in claims for name in each.check.split(" and ")}
+    sampled = {name for each in claims for name in each.check.split(TOGETHER)}
     others = [
         Fixed(name, CHECKS[name].asks, *CHECKS[name].waits)
         for name in profile.checks
         if name not in {*sampled, REGRESSION}
     ]
-    said = plan(claims, profile.max_requests, profile.max_time, others, seconds)
-    if REGRESSION not in profile.checks:
-        return said
-    pairs = (PAIRS + 1) * len(config.requests)
-    return f"{said}\nWith --baseline {pairs} requests more, and as many to a baseline's URL."
+    pairs = (PAIRS + 1) * len(config.requests) if REGRESSION in profile.checks else 0
+    return plan(claims, profile.max_requests, profile.max_time, others, seconds, profile.checks, pairs)
 
 
 def excuse(path: Path, check: str, owner: str, reason: str, expires: str) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from monitor.gate.sample import WARM_UP
 from monitor.gate.sequential import BAD, GOOD, Odds, planned
 from monitor.quantity import format_duration
 
+TOGETHER = " and "
+"""Between the names of checks that look at the same requests."""
 HEAD = ("check", "bad at most", "requests", "time", "at 1/5 of it", "at the limit", "at 3 times")
 
 
@@ -44,9 +47,14 @@ def plan(
     max_time: float,
     fixed: Sequence[Fixed] = (),
     seconds: float = 0.0,
+    order: Sequence[str] = (),
+    pairs: int = 0,
 ) -> str:
-    """A table, what is not sampled, a sum, and what does not fit. `max_time` in seconds; one request takes
-    `seconds`."""
+    """A table, what is not sampled, a sum, and what does not fit.
+
+    `max_time` in seconds; one request takes `seconds`. `order`: the names of the checks as they are asked, of
+    which the last ones are cut. `pairs`: requests that a baseline takes, on either side.
+    """
     sized, refused = [], []
     for claim in claims:
         try:
@@ -60,7 +68,19 @@ def plan(
         sum(_usual(each) * each.claim.seconds for each in sized) + others.usually,
         sum(each.most * each.claim.seconds for each in sized) + others.most,
     )
-    return "\n".join([*lines, *refused, *_waiting(fixed), *_sum(total, max_requests, max_time)])
+    takes = {each.claim.check.split(TOGETHER)[0]: each.most * each.claim.seconds for each in sized}
+    takes |= {each.check: each.most or each.requests * seconds for each in fixed}
+    cut = _cut(order, takes, max_time)
+    said = [*lines, *refused, *_waiting(fixed), *_sum(total, max_requests, max_time, cut)]
+    if pairs:
+        said.append(_compared(pairs, total, max_requests, max_time, seconds))
+    return "\n".join(said)
+
+
+def _cut(order: Sequence[str], takes: Mapping[str, float], max_time: float) -> list[str]:
+    """What is not reached, or not finished, if all takes as long as it may."""
+    ends = accumulate(takes.get(name, 0.0) for name in order)
+    return [name for name, end in zip(order, ends, strict=True) if end > max_time]
 
 
 def _size(claim: Claim) -> _Sized:
@@ -114,7 +134,7 @@ def _waiting(fixed: Sequence[Fixed]) -> Iterator[str]:
         yield f"{len(others)} other checks: about {sum(others)} requests"
 
 
-def _sum(total: _Total, max_requests: int, max_time: float) -> Iterator[str]:
+def _sum(total: _Total, max_requests: int, max_time: float, cut: Sequence[str]) -> Iterator[str]:
     requests, _, seconds = total
     yield (
         f"In all at most {requests} requests of {max_requests}; {_time(total.usually)}, "
@@ -124,6 +144,20 @@ def _sum(total: _Total, max_requests: int, max_time: float) -> Iterator[str]:
         yield f"It may run out of requests before all is decided: --max-requests {requests} is enough."
     if seconds > max_time:
         yield f"It may run out of time before all is decided: --max-time {math.ceil(seconds)}s is enough."
+    if cut:
+        yield f"In the worst case these are inconclusive, for lack of time: {', '.join(cut)}."
+
+
+def _compared(pairs: int, total: _Total, max_requests: int, max_time: float, seconds: float) -> str:
+    """On either side one after the other; both sides count as time, one as requests of the target."""
+    requests, most = total.requests + pairs, math.ceil(total.most + 2 * pairs * seconds)
+    said = (
+        f"With --baseline {pairs} requests more, and as many to a baseline's URL: "
+        f"{_time(pairs * seconds)}, or {_time(2 * pairs * seconds)} with a URL."
+    )
+    lacking = {f"--max-time {most}s": most > max_time, f"--max-requests {requests}": requests > max_requests}
+    wanted = " and ".join(option for option, is_short in lacking.items() if is_short)
+    return f"{said} Give it {wanted} then." if wanted else said
 
 
 def _time(seconds: float) -> str:

@@ -108,5 +108,5 @@ def run_gate(
 
 def ended(gate: Process, report: Path) -> Ran:
     """Within the longest that a profile takes, cleaning up included."""
-    status = gate.wait(170)
+    status = gate.wait(230)
     return Ran(status, gate.output, json.loads(report.read_text()) if report.exists() else {})

@@ -115,9 +115,9 @@ def dies_half_way(place: Place) -> Ran:
 @ends_with(3)
 def gate_suspended_half_way(place: Place) -> Ran:
     """For longer than it may take."""
-    gate = _under_way(place, place.api())
+    gate = _under_way(place, place.api(), "--max-time", "60s")
     gate.send(signal.SIGSTOP)
-    time.sleep(130)
+    time.sleep(70)
     gate.send(signal.SIGCONT)
     return ended(gate, place.folder / "report.json")
 
@@ -162,9 +162,9 @@ def _judged_by_history(place: Place, *seen: float) -> Ran:
     return place.gate(place.api().url, "--from", "history", GATE_HISTORY=url)
 
 
-def _under_way(place: Place, api: Api) -> Process:
+def _under_way(place: Place, api: Api, *arguments: str) -> Process:
     report = place.folder / "report.json"
-    gate = start_gate(place.start, "--target", api.url, *place.forms, "--json", report)
+    gate = start_gate(place.start, "--target", api.url, *place.forms, "--json", report, *arguments)
     wait_until(lambda: api.rows()["diagnostic_summaries"] > 5 or not gate.running, 60)
     return gate
 

@@ -12,6 +12,7 @@ from exporters.http import Request
 from monitor.gate.config import Claim as Kept
 from monitor.gate.config import GateConfig, Profile
 from monitor.gate.found import Found, not_configured
+from monitor.gate.plan import TOGETHER
 from monitor.gate.plan import Claim as Planned
 from monitor.gate.sample import WARM_UP, Answer, Claim
 from monitor.gate.sampling import Next, asking, at_most, fixed, judged, taking_turns, uploading
@@ -62,7 +63,7 @@ def claims_of(config: GateConfig, profile: Profile, seconds: float) -> list[Plan
     turns = [name for name in BY_TURNS if name in profile.checks]
     groups = [turns, *([name] for name in ("health-latency", "ten-thousand-rows", "home-page"))]
     planned_ = [
-        Planned(" and ".join(names), min(_share(config.claims[name]) for name in names), seconds)
+        Planned(TOGETHER.join(names), min(_share(config.claims[name]) for name in names), seconds)
         for names in groups
         if names and set(names) <= set(profile.checks)
     ]
