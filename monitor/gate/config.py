@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from pydantic import BeforeValidator, Field, TypeAdapter
 
 from monitor.fields import BaseUrl, Database, HttpUrl, Mailbox, Name, Secret
-from monitor.gate.found import CLEAN_UP, Check
+from monitor.gate.found import Check
+from monitor.gate.model import CLEAN_UP
 from monitor.mistakes import did_you_mean, known_keys, shown
 from monitor.objectives import Limit, Objective, Objectives, Positive, Text
 from monitor.quantity import Threshold, Unit

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 Group = Literal["functional", "security", "performance", "state"]
 MOST_ASKED = 5
-CLEAN_UP = "clean-up"
-"""The check that comes last, also when a run was stopped."""
 NOTHING = Evidence()
 
 

@@ -12,6 +12,8 @@ from enum import IntEnum, StrEnum
 from monitor.gate.sequential import Verdict
 
 SCHEMA_VERSION = 1
+CLEAN_UP = "clean-up"
+"""The check that comes last, also when a run was stopped. It says nothing about the target."""
 
 
 class Cause(StrEnum):
@@ -145,7 +147,7 @@ class Report:
             return Exit.FAIL
         if Cause.SOURCE_ERROR in causes:
             return Exit.ERROR
-        if not any(each.verdict is Verdict.PASS for each in self.results):
+        if not any(each.verdict is Verdict.PASS for each in self.results if each.check != CLEAN_UP):
             return Exit.INCONCLUSIVE
         if any(_open(each) for each in self.results) and not lenient:
             return Exit.INCONCLUSIVE

@@ -23,9 +23,9 @@ from monitor.gate.asking import TIMEOUT, Asker, NoAnswerError, OutOfBudgetError,
 from monitor.gate.baseline import Baseline, Beside
 from monitor.gate.checks import CHECKS, past
 from monitor.gate.config import Claim, GateConfig, Metrics, Profile
-from monitor.gate.found import CLEAN_UP, Check, Found, both, failed, unknown
+from monitor.gate.found import Check, Found, both, failed, unknown
 from monitor.gate.journey import Journey, StepFailedError
-from monitor.gate.model import Cause, Report, Result
+from monitor.gate.model import CLEAN_UP, Cause, Report, Result
 from monitor.gate.progress import Progress, Silent
 from monitor.gate.routes import Routes
 from monitor.gate.scraping import Scraping
@@ -41,6 +41,14 @@ KEPT = 1.0
 """Seconds for a connection without requests: less than servers wait, who hang up while something is sent."""
 AGAIN = 5.0
 """Seconds between two looks at what nobody knows."""
+NOTHING_JUDGED = Result(
+    "evidence",
+    "functional",
+    "at least one check is judged",
+    Verdict.INCONCLUSIVE,
+    "no check of this profile was judged, so nothing is known of the target; each says what it lacks",
+    Cause.NO_SAMPLES,
+)
 
 
 @dataclass(slots=True)
@@ -210,6 +218,8 @@ async def _judge(run: Run, results: list[Result], *, wait: bool) -> None:
         run.progress.ended(name, [result])
     if wait:
         await _until_known(run, results)
+    if all(each.verdict is None for each in results):
+        results.append(NOTHING_JUDGED)
 
 
 async def _until_known(run: Run, results: list[Result]) -> None:
@@ -227,11 +237,12 @@ async def _until_known(run: Run, results: list[Result]) -> None:
 async def _is_down(run: Run) -> Result | None:
     """What does not accept a connection is not asked forty times more."""
     try:
-        await run.asker.ask("GET", "/health")
+        async with asyncio.timeout_at(run.deadline):
+            await run.asker.ask("GET", "/health")
     except UnreachableError as error:
         found = unknown(Cause.TARGET_DOWN, f"{run.target} does not answer: {error}")
         return Result("reachable", "functional", "the target answers", found.verdict, found.said, found.cause)
-    except (NoAnswerError, OutOfBudgetError):
+    except (NoAnswerError, OutOfBudgetError, TimeoutError):
         pass
     return None
 
@@ -240,7 +251,8 @@ async def _asked(name: str, run: Run) -> Result:
     check = CHECKS[name]
     run.claim = run.config.claims[name]
     began = time.monotonic()
-    found = await _found(name, check, run)
+    # Not only cancelled when the time is over: it would have begun to ask by then.
+    found = await _found(name, check, run) if run.left() else _late(run)
     return result_of(name, check, run.claim, found, time.monotonic() - began)
 
 
@@ -278,12 +290,16 @@ async def _found(name: str, check: Check, run: Run) -> Found:
         allowed = f"all {run.asker.most:,} requests that were allowed are spent"
         return unknown(Cause.TOO_FEW, f"{allowed}; allow more with --max-requests")
     except TimeoutError:
-        allowed = format_duration(run.profile.max_time)
-        return unknown(Cause.TOO_FEW, f"out of time after {allowed}; allow more with --max-time")
+        return _late(run)
     except SourceError as error:
         return unknown(Cause.SOURCE_ERROR, str(error))
     except Exception as error:  # noqa: BLE001 - a defect of ours must not look like a pass, nor hide the rest
         return unknown(Cause.SOURCE_ERROR, f"the gate itself failed: {type(error).__name__}: {error}")
+
+
+def _late(run: Run) -> Found:
+    allowed = format_duration(run.profile.max_time)
+    return unknown(Cause.TOO_FEW, f"out of time after {allowed}; allow more with --max-time")
 
 
 async def _cleaned(run: Run) -> list[Result]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from monitor.gate.model import Asked, Cause, Evidence, Report, Result, Waiver
+from monitor.gate.model import CLEAN_UP, Asked, Cause, Evidence, Exit, Report, Result, Waiver
+from monitor.gate.run import NOTHING_JUDGED
 from monitor.gate.sequential import Verdict
 
 BEGAN = 1_795_780_800.0
@@ -131,3 +132,12 @@ EVERYTHING = report(
     waivers=(WAIVER, EXPIRED),
 )
 GOOD = report(LOG_IN, HSTS, HOME)
+CASES: dict[Exit, Report] = {
+    Exit.PASS: GOOD,
+    Exit.FAIL: EVERYTHING,
+    Exit.INCONCLUSIVE: report(LOG_IN, ERRORS),
+    Exit.UNREACHABLE: report(dataclasses.replace(ERRORS, cause=Cause.TARGET_DOWN)),
+    Exit.ERROR: report(dataclasses.replace(ERRORS, cause=Cause.SOURCE_ERROR)),
+    Exit.INTERRUPTED: report(LOG_IN, interrupted=True),
+}
+NOT_JUDGED = report(HOME, NOTHING_JUDGED, dataclasses.replace(LOG_IN, check=CLEAN_UP))

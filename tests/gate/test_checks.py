@@ -11,8 +11,8 @@ from starlette.types import ASGIApp
 
 from monitor.gate.checks import CHECKS, idle
 from monitor.gate.config import GateConfig, Profile, load_gate
-from monitor.gate.found import CLEAN_UP, Found
-from monitor.gate.model import Cause, Exit, Report
+from monitor.gate.found import Found
+from monitor.gate.model import CLEAN_UP, Cause, Exit, Report
 from monitor.gate.run import gate
 from monitor.gate.sequential import Verdict
 from monitor.objectives import load_objectives

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ profiles:
   sampled: {checks: [latency-p95, error-rate]}
   known: {checks: [pool-usage, availability, firing-alerts]}
   compared: {checks: [latency-p95, regression]}
+  alone: {checks: [regression]}
 """
 
 
@@ -89,6 +92,26 @@ def test_3_for_three_requests(run: Run) -> None:
     with opened(Shop()) as url:
         assert run(url, "sampled", "--max-requests", "8") == 3
         assert run(url, "sampled", "--max-requests", "3") == 3
+
+
+def test_3_where_nothing_was_judged(run: Run, tmp_path: Path) -> None:
+    """That the account is deleted again shows nothing."""
+    with opened(Shop()) as url:
+        for lenient in ((), ("--on-inconclusive", "pass"), ("--on-inconclusive", "wait", "--max-time", "1s")):
+            assert run(url, "alone", "--junit", str(tmp_path / "gate.xml"), *lenient) == 3
+            assert {each["verdict"] for each in report(tmp_path)["results"]} == {None, "inconclusive"}
+            assert "<error" in (tmp_path / "gate.xml").read_text()
+
+
+def test_3_when_the_time_is_over_and_it_ends_there(run: Run, tmp_path: Path) -> None:
+    with opened(Shop({"/me": 0.05})) as url, socket.create_server(("127.0.0.1", 0)) as silent:
+        for target in (url, f"http://127.0.0.1:{silent.getsockname()[1]}"):
+            assert run(target, "sampled", "--max-time", "1s", "--on-inconclusive", "pass") == 3
+            found = report(tmp_path)
+            assert {each["cause"] for each in found["results"][:2]} <= {"too_few", "no_samples"}
+            began, ended = (datetime.fromisoformat(found[each]) for each in ("began", "ended"))
+            assert (ended - began).total_seconds() < 5
+    assert found["requests"] == 1
 
 
 def test_3_or_5_for_an_empty_history_or_none(run: Run, tmp_path: Path) -> None:

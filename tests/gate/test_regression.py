@@ -171,11 +171,16 @@ def test_an_earlier_report_is_a_baseline(compare: Compare, tmp_path: Path) -> No
 def test_without_a_baseline_nothing_passes_and_it_is_shown(compare: Compare) -> None:
     for baseline, said in (
         (None, "nothing to compare with"),
-        (earlier(None), "no baseline yet; if this run passes, it is one"),
+        (
+            earlier(None),
+            "no baseline yet; if this run passes, it is one; if it cannot, name its report",
+        ),
         (earlier(dataclasses.replace(compare(Shop(), None), timed=())), "has no durations in it"),
     ):
         report = compare(Shop(), baseline)
         assert (found(report).verdict, said in found(report).said) == (None, True)
+        assert (report.exit(), report.exit("pass")) == (Exit.INCONCLUSIVE, Exit.INCONCLUSIVE)
+        assert "no check of this profile was judged" in report.results[-2].said
         assert len(report.timed) == (0 if baseline is None else 2)
 
 
@@ -195,7 +200,8 @@ def test_the_last_pass_is_read_from_the_history(
     baseline = parse_baseline("last-pass", "http://api", "test", config)
     assert baseline is not None
     assert asyncio.run(baseline.earlier()) is None
-    good = dataclasses.replace(compare(Shop(), earlier(None)), target="http://api")
+    first = compare(Shop(), earlier(None), checks=("log-in", "regression"))
+    good = dataclasses.replace(first, target="http://api")
     bad = dataclasses.replace(compare(Shop({"/me": 1.0}), earlier(good), max_time=3), target="http://api")
     runs.add(store.engine, good)
     runs.add(store.engine, dataclasses.replace(bad, began=good.began + 60))
@@ -233,7 +239,7 @@ def test_a_report_stays_small() -> None:
     assert len(timed.seconds) == MOST
 
 
-def test_a_pipeline_compares_with_what_it_stored(
+def test_a_pipeline_of_comparisons_alone_gets_under_way_and_compares_with_what_it_stored(
     history: tuple[History, GateConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Interruption, "arm", lambda _: None)
@@ -249,15 +255,23 @@ def test_a_pipeline_compares_with_what_it_stored(
         done = CliRunner().invoke(app, asked, env={"GATE_HISTORY": database, "COLUMNS": "400"})
         return done.exit_code, done.output
 
-    shop = Shop(SLOWER)
+    shop = Shop({path: 2 * slow for path, slow in SLOWER.items()})
     with opened(shop) as url:
         last = (config.database, "--baseline", "last-pass")
         status, said = ran(url, *last)
-        assert (status, "no baseline yet" in said) == (0, True), said
+        assert (status, "no baseline yet" in said, "nothing is known" in said) == (
+            3,
+            True,
+            True,
+        ), said
+        assert [each.passed for each in runs.since(store.engine, 0)] == [None]
+        first, shop.slow = report.rename(tmp_path / "first.json"), SLOWER
+        assert ran(url, config.database, "--baseline", str(first))[0] == 0
+        assert [each.passed for each in runs.since(store.engine, 0)] == [True, None]
         shop.slow = {}
         assert ran(url, *last, "--no-store")[0] == 0
         assert found(read_report(report)).verdict is Verdict.PASS
-        assert len(runs.since(store.engine, 0)) == 1
+        assert len(runs.since(store.engine, 0)) == 2
         (tmp_path / "other.db").write_text("this is no database")
         status, said = ran(url, f"sqlite:///{tmp_path}/other.db")
         assert (status, "This run is not kept: history: " in said) == (3, True), said

@@ -25,12 +25,14 @@ from monitor.gate.reports.live import watched
 from monitor.gate.sequential import Verdict
 from monitor.yamlfile import ConfigError
 from tests.gate.reporting import (
+    CASES,
     CORS,
     ERRORS,
     EVERYTHING,
     GOOD,
     HOSTILE,
     LOG_IN,
+    NOT_JUDGED,
     P95,
     WAIVER,
     report,
@@ -170,16 +172,6 @@ def test_the_last_line_says_the_exit_status() -> None:
     ]
 
 
-CASES: dict[Exit, Report] = {
-    Exit.PASS: GOOD,
-    Exit.FAIL: EVERYTHING,
-    Exit.INCONCLUSIVE: report(LOG_IN, ERRORS),
-    Exit.UNREACHABLE: report(dataclasses.replace(ERRORS, cause=Cause.TARGET_DOWN)),
-    Exit.ERROR: report(dataclasses.replace(ERRORS, cause=Cause.SOURCE_ERROR)),
-    Exit.INTERRUPTED: report(LOG_IN, interrupted=True),
-}
-
-
 @pytest.mark.parametrize("number", CASES)
 def test_every_end_has_its_word_in_every_form(number: Exit) -> None:
     made = CASES[number]
@@ -195,6 +187,12 @@ def test_every_end_has_its_word_in_every_form(number: Exit) -> None:
 def test_nothing_checked_is_not_good() -> None:
     assert report().exit() is Exit.INCONCLUSIVE
     assert "may go out: no check ran" in " ".join(REPORTS["text"](report()).split())
+
+
+def test_what_was_not_judged_is_an_error_and_no_good_news() -> None:
+    assert NOT_JUDGED.exit("pass") is Exit.INCONCLUSIVE
+    assert "no check of this profile was judged" in " ".join(REPORTS["text"](NOT_JUDGED).split())
+    assert len(list(check_junit(REPORTS["junit"](NOT_JUDGED)).iter("error"))) == 1
 
 
 def test_what_is_lenient_about_the_inconclusive() -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from monitor.gate.run import Run
 
 NOTHING = "nothing to compare with: --baseline last-pass, a URL, or the JSON report of an earlier run"
+FIRST = "if this run passes, it is one; if it cannot, name its report: --json FILE, then --baseline FILE"
 THRESHOLD = f"typically {LEAST_EFFECT:g} times as long, or more that failed or were among the slowest"
 NOT_THERE = {404, 405}
 HALF = 0.5
@@ -54,7 +55,7 @@ async def not_worse(run: Run) -> Found:
     pairs = await measured(run, None)
     if earlier is None or not earlier.timed:
         why = "there is no baseline yet" if earlier is None else f"{_told(earlier)} has no durations in it"
-        return not_configured(f"{why}; if this run passes, it is one")
+        return not_configured(f"{why}; {FIRST}")
     return _judged(
         pairs, {each.what: Side(each.seconds, each.failed) for each in earlier.timed}, _told(earlier)
     )
