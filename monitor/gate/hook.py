@@ -89,8 +89,8 @@ class Hook:
         return [each.name for each in self._targets()]
 
     def name(self, url: str) -> str:
-        """Of the first target with this URL; the URL itself for what the agent does not watch."""
-        return next((each.name for each in self._targets() if each.url == url.rstrip("/")), url)
+        """The URL itself for what the agent does not watch."""
+        return runs.watched_name(url, self._targets()) or url
 
     async def watch(self) -> None:
         """Also what others store there: a pipeline on this machine."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from monitor.config import Target
 from monitor.gate.model import Exit, Report
 from monitor.gate.reports import load_report, words
 from monitor.gate.reports.as_json import as_json
@@ -32,6 +33,11 @@ class GateRun(NamedTuple):
     def passed(self) -> bool | None:
         """None: nobody knows."""
         return self.exit == Exit.PASS if self.exit in KNOWN else None
+
+
+def watched_name(url: str, targets: Iterable[Target]) -> str:
+    """Of the first target with this URL; "" for what the agent does not watch."""
+    return next((each.name for each in targets if each.url == url.rstrip("/")), "")
 
 
 _COLUMNS = [gate_runs.c[name] for name in GateRun._fields]

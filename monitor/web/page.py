@@ -65,6 +65,10 @@ class Snapshot:
     def alerts(self) -> tuple[Alert, ...]:
         return tuple(each.alert for each in self.told)
 
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return tuple(each.target for each in self.watched)
+
     def of(self, name: str) -> Watched | None:
         return next((each for each in self.watched if each.target.name == name), None)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from monitor.gate.runs import GateRun
+from monitor.config import Target
+from monitor.gate.runs import GateRun, watched_name
 from monitor.history import Deploy, Failure, Incident
 from monitor.objectives import Objective
 from monitor.quantity import format_duration
@@ -70,9 +71,12 @@ class FailureView:
 
 @dataclass(frozen=True, slots=True)
 class GateView:
+    """`name` of the target, "" for what the agent does not watch: `url` is all that is known of it."""
+
     number: int
     at: Moment
-    target: str
+    name: str
+    url: str
     profile: str
     standing: Standing
     word: str
@@ -90,7 +94,7 @@ class PastView:
     gates: tuple[GateView, ...]
 
 
-def past_view(gathered: Gathered, now: float) -> PastView:
+def past_view(gathered: Gathered, now: float, targets: Collection[Target]) -> PastView:
     """The newest first. Of incidents, those that are over: the others are alerts."""
     over = [each for each in _list(gathered.incidents) if each.resolved_at is not None]
     return PastView(
@@ -98,7 +102,7 @@ def past_view(gathered: Gathered, now: float) -> PastView:
         incidents=tuple(incident_view(each, now) for each in reversed(over)),
         deploys=tuple(_deploy_view(each, now) for each in reversed(_list(gathered.deploys))),
         failures=tuple(_failure_view(each, now) for each in _list(gathered.failures)),
-        gates=tuple(_gate_view(each, now) for each in _list(gathered.gates)),
+        gates=tuple(_gate_view(each, now, targets) for each in _list(gathered.gates)),
     )
 
 
@@ -168,10 +172,18 @@ _GATES = {
 }
 
 
-def _gate_view(run: GateRun, now: float) -> GateView:
+def _gate_view(run: GateRun, now: float, targets: Collection[Target]) -> GateView:
     standing, word = _GATES[run.passed]
-    target, profile = plain(run.target, 100), plain(run.profile, 40)
-    return GateView(run.id, Moment(run.at, now), target, profile, standing, word, plain(run.summary))
+    return GateView(
+        number=run.id,
+        at=Moment(run.at, now),
+        name=watched_name(run.target, targets),
+        url=plain(run.target, 100),
+        profile=plain(run.profile, 40),
+        standing=standing,
+        word=word,
+        summary=plain(run.summary),
+    )
 
 
 def chart_of(gathered: Gathered, objective: Objective, target: str, now: float) -> Chart | None:

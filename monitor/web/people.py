@@ -81,8 +81,13 @@ def _still(web: APIRouter, page: Page, drawing: Drawing) -> None:
         path = runbooks.find(page.cycle.objectives, name)
         if path is None:
             raise HTTPException(404, f"there is no runbook {name[:80]!r}")
-        text = runbooks.as_html(path)
-        return await drawing.page(request, "runbook.html", ready({"text": text, "name": name}))
+        text = runbooks.runbook_html(page.cycle.objectives, path)
+        return await drawing.page(request, "document.html", ready({"text": text, "name": f"Runbook {name}"}))
+
+    @web.get("/thresholds")
+    async def thresholds(request: Request) -> Response:
+        text = runbooks.thresholds_html(page.cycle.objectives)
+        return await drawing.page(request, "document.html", ready({"text": text, "name": "Thresholds"}))
 
     @web.get("/sign-in")
     async def sign_in(back: str = "/") -> Response:

@@ -115,8 +115,12 @@ def _formula(reading: Reading) -> str:
     return f"{reading.value_text} is {broken}{limit}"
 
 
+def is_elsewhere(runbook: str) -> bool:
+    return runbook.startswith(("https://", "http://"))
+
+
 def runbook_link(runbook: str) -> str:
-    if runbook.startswith(("https://", "http://")):
+    if is_elsewhere(runbook):
         return runbook
     return f"/runbooks/{runbook.rpartition('/')[2].removesuffix('.md')}"
 

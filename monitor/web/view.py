@@ -99,7 +99,7 @@ def overview(snapshot: Snapshot, gathered: Gathered = NOTHING) -> Overview:
         alerts=tuple(alerts),
         targets=tuple(targets),
         quiet=tuple(quiet_views(snapshot)),
-        past=past_view(gathered, snapshot.now),
+        past=past_view(gathered, snapshot.now, snapshot.targets),
         wanted=gathered.wanted,
         shortened=snapshot.shortened,
     )
@@ -117,7 +117,7 @@ def target_page(snapshot: Snapshot, name: str, gathered: Gathered = NOTHING) -> 
         faults=tuple(plain(fault) for fault in snapshot.faults),
         notes=tuple(plain(note) for note in snapshot.notes),
         quiet=tuple(quiet_views(snapshot, name)),
-        past=past_view(gathered, snapshot.now),
+        past=past_view(gathered, snapshot.now, snapshot.targets),
         wanted=gathered.wanted,
     )
 

@@ -19,7 +19,9 @@ from monitor.conversations import Conversation
 from monitor.cycle import Condition, Cycle
 from monitor.deploys import stored
 from monitor.dispatch import Dispatch
+from monitor.gate import runs
 from monitor.gate.hook import Hook
+from monitor.gate.model import Report
 from monitor.history import Deploy, Entry, History, Message, ProbeRow
 from monitor.judge import Reading, Verdict
 from monitor.metrics import AgentMetrics
@@ -35,6 +37,8 @@ from monitor.web import Page
 from monitor.web.past import Past
 from monitor.webconfig import WebConfig
 from monitor.working import Working
+from tests.gate.reporting import EVERYTHING as GATE_FAILED
+from tests.gate.reporting import GOOD as GATE_PASSED
 from tests.monitor.making import recorder_of, target
 
 NOW = 1_795_748_700.0
@@ -324,6 +328,11 @@ def deployed(made: World, name: str, version: str, before: str, hours: float) ->
     made.history.record([Entry(deploy.at, (), (), (), name, (), deploys=(deploy,))])
 
 
+def gated(made: World, url: str, report: Report, hours: float) -> None:
+    began = NOW - hours * 3600
+    runs.add(made.history.engine, replace(report, target=url, began=began, ended=began + 58))
+
+
 def heard(made: World) -> None:
     """What fires was told to the pager as it began; the agent has watched all along."""
     cycle = made.page.cycle
@@ -357,6 +366,8 @@ def told_story(folder: Path) -> World:
     happened(made, alert("pool-usage", "db", "91 %", why="46 of 50 in use"), ago=3 * 86_400, lasted=2700)
     deployed(made, "api", "2.8.0", "2.7.3", 100)
     deployed(made, "api", "2.8.1", "2.8.0", 0.6)
+    gated(made, "https://canary.example.com", replace(GATE_PASSED, profile="canary"), 1.2)
+    gated(made, made.page.config.targets[0].url, GATE_FAILED, 0.55)
     heard(made)
     made.quiet.add_silence(
         author="bob",

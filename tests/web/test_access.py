@@ -23,7 +23,15 @@ from tests.web.scenes import HASHED, PASSWORD, TOKEN, healthy
 
 HERE, ELSEWHERE = "127.0.0.1", "203.0.113.9"
 ANN = ("ann", PASSWORD)
-PATHS = ("/", "/api/v1/status", "/api/v1/openapi.json", "/metrics", "/-/healthy", "/runbooks/error-rate")
+PATHS = (
+    "/",
+    "/api/v1/status",
+    "/api/v1/openapi.json",
+    "/metrics",
+    "/-/healthy",
+    "/runbooks/error-rate",
+    "/thresholds",
+)
 
 
 @cache

@@ -121,18 +121,27 @@ async def test_stopping_the_agent_ends_the_gate(made: World) -> None:
 
 async def test_the_page_shows_them(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(past, "WITHIN", 60.0)  # on a busy machine a page does without its past
-    url = made.page.config.targets[0].url
+    cycle = made.page.cycle
+    targets = [replace(each, url=f"https://{each.name}.example.com") for each in cycle.config.targets]
+    change(cycle, replace(cycle.config, targets=tuple(targets)), cycle.objectives)
     unknown = replace(GOOD, target=HOSTILE, results=(), began=NOW - 300, ended=NOW - 200)
-    for each in (replace(EVERYTHING, target=url, began=NOW - 90, ended=NOW - 60), unknown):
+    canary = replace(GOOD, target="https://canary.example.com", began=NOW - 200, ended=NOW - 100)
+    for each in (replace(EVERYTHING, target="https://db.example.com/", began=NOW - 90), canary, unknown):
         runs.add(made.history.engine, each)
     start = (await browser(made).get("/")).text
     assert "Release gate within 7 days" in start
-    assert "post-deploy: 2 passed, 3 failed, 2 inconclusive" in start
+    assert '<a href="/targets/db">db</a>, post-deploy: 2 passed, 3 failed, 2 inconclusive' in start
+    assert 'aria-label="report of db, post-deploy, ' in start
+    assert "https://canary.example.com, post-deploy: 2 passed" in start
     assert "Nobody knows" in start
     assert "<script>alert" not in start
-    target = (await browser(made).get("/targets/api")).text
-    assert "2 passed, 3 failed" in target
+    target = (await browser(made).get("/targets/db")).text
+    assert "post-deploy: 2 passed, 3 failed" in target
     assert "Nobody knows" not in target
+    assert "canary" not in target
+    assert "2 passed" not in (await browser(made).get("/targets/api")).text
+    said = (await browser(made).get("/api/v1/gate")).json()["runs"]
+    assert [each["target"] for each in said][:2] == ["db", "https://canary.example.com"]
 
 
 async def test_what_nobody_knows_is_no_number(made: World) -> None:

@@ -149,19 +149,6 @@ async def test_forty_targets_stay_small_and_the_broken_one_is_on_top(tmp_path: P
     assert len(page) < 900_000
 
 
-@pytest.mark.parametrize("name", ["error-rate", "target-down", "no-data"])
-async def test_runbooks_are_pages(tmp_path: Path, name: str) -> None:
-    page = await got(healthy(tmp_path), f"/runbooks/{name}")
-    assert page.status_code == 200
-    assert "<h1>" in page.text
-
-
-@pytest.mark.parametrize("name", ["nothing", "..%2f..%2fREADME", "README", "%2e%2e", "watchdog"])
-async def test_other_files_are_not(tmp_path: Path, name: str) -> None:
-    answer = await got(healthy(tmp_path), f"/runbooks/{name}")
-    assert answer.status_code == 404
-
-
 async def test_programs_get_json_when_it_fails(tmp_path: Path) -> None:
     answer = await got(healthy(tmp_path), "/api/v1/nothing")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")

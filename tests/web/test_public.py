@@ -39,6 +39,7 @@ async def test_it_is_open_to_strangers_only_when_that_is_wanted(tmp_path: Path) 
         "/metrics",
         "/-/healthy",
         "/runbooks/no-data",
+        "/thresholds",
     )
     assert [(await web.get(path)).status_code for path in closed] == [401] * len(closed)
 
