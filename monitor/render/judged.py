@@ -8,7 +8,7 @@ from monitor.expressions import number
 from monitor.objectives import Objective, Objectives
 from monitor.quantity import Threshold, format_duration
 from monitor.render.dashboard import OF_TARGET, TARGET
-from monitor.render.panels import PLAIN, UNITS, UNKNOWN_COLOUR, Json, Query, Step, lines, stat
+from monitor.render.panels import NEUTRAL, PLAIN, UNITS, UNKNOWN_COLOUR, Json, Query, Step, lines, stat
 from monitor.render.rules import COMPARISONS
 from monitor.slis import Busy, Utilisation
 
@@ -78,7 +78,7 @@ def _line(objectives: Objectives, objective: Objective) -> Json:
         *values(objective),
         limits=limits(objectives, objective),
         no_value=NO_VALUE,
-        shade="blue",
+        shade=NEUTRAL,
         **custom,
     )
 

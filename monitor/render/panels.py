@@ -19,6 +19,8 @@ UNITS: dict[Unit, str] = {
     "number": "none",
 }
 UNKNOWN_COLOUR = "purple"
+NEUTRAL = "blue"
+"""Of what is bad when there is much of it: the palette begins with green."""
 LAST = ["lastNotNull"]
 
 

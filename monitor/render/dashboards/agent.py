@@ -5,7 +5,18 @@ from __future__ import annotations
 from monitor.judge import STALE_AFTER_INTERVALS
 from monitor.objectives import Objectives
 from monitor.render.dashboard import OF_INSTANCE, Band, band, dashboard, instance_variables
-from monitor.render.panels import EVENTS, UNKNOWN_COLOUR, Json, Query, Step, coloured, lines, mapping, stat
+from monitor.render.panels import (
+    EVENTS,
+    NEUTRAL,
+    UNKNOWN_COLOUR,
+    Json,
+    Query,
+    Step,
+    coloured,
+    lines,
+    mapping,
+    stat,
+)
 from monitor.render.quantiles import quantile_lines
 from monitor.render.rules import SHIPPED
 
@@ -134,6 +145,7 @@ def _missed() -> Json:
         "suffix:/min",
         Query(missed, "{{target}} missed"),
         Query(failed, "failed"),
+        shade=NEUTRAL,
         axisSoftMax=1,
     )
 
@@ -145,6 +157,7 @@ def _outbox() -> Json:
         "docs/runbooks/notifications-failing.md.",
         "none",
         Query(f"monitor_outbox_depth{{{OF_INSTANCE}}}", "{{instance}}"),
+        shade=NEUTRAL,
         axisSoftMax=1,
     )
 
@@ -183,6 +196,7 @@ def _store() -> Json:
         "none",
         Query(f"monitor_store_backlog{{{OF_INSTANCE}}}", "{{instance}} waiting"),
         Query(errors, "{{instance}} errors"),
+        shade=NEUTRAL,
         axisSoftMax=1,
     )
 

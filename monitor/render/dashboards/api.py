@@ -6,6 +6,7 @@ from monitor.objectives import Objectives
 from monitor.render import judged
 from monitor.render.dashboard import OF_TARGET, Band, band, dashboard, heading, label_values, target_variables
 from monitor.render.panels import (
+    NEUTRAL,
     Json,
     Query,
     coloured,
@@ -142,6 +143,7 @@ def _errors_by_route() -> Json:
         "suffix:/min",
         Query(failed, "{{method}} {{route}}"),
         no_value="No 5xx on these routes, as far as they are measured",
+        shade=NEUTRAL,
     )
 
 
@@ -194,5 +196,6 @@ def _per_instance() -> tuple[Json, Json, Json]:
                 f" / (sum by (instance) (rate({COUNT}[$__rate_interval])) > 0)",
                 "{{instance}}",
             ),
+            shade=NEUTRAL,
         ),
     )

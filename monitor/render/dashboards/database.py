@@ -6,7 +6,7 @@ from monitor.expressions import number
 from monitor.objectives import Objectives
 from monitor.render import judged
 from monitor.render.dashboard import OF_TARGET, Band, band, dashboard, heading, target_variables
-from monitor.render.panels import EVENTS, Json, Query, coloured, lines, override, stat
+from monitor.render.panels import EVENTS, NEUTRAL, Json, Query, coloured, lines, override, stat
 from monitor.render.quantiles import quantile_lines
 
 IN_USE = f"db_pool_checked_out{{{OF_TARGET}}}"
@@ -98,6 +98,7 @@ def _waiting() -> Json:
         "0 is normal. Above it: the pool is exhausted, and response times grow by what they wait.",
         "none",
         Query(f"sum by (instance) ({WAITERS})", "{{instance}}"),
+        shade=NEUTRAL,
         axisSoftMax=1,
     )
 
@@ -119,6 +120,7 @@ def _timeouts() -> Json:
         "what users see.",
         "suffix:/min",
         Query(f"60 * sum by (instance) (rate({TIMEOUTS}[$__rate_interval]))", "{{instance}}"),
+        shade=NEUTRAL,
         axisSoftMax=1,
     )
 
@@ -140,6 +142,7 @@ def _per_instance() -> tuple[Json, Json]:
             "connections; restart it.",
             "percentunit",
             Query(f"sum by (instance) ({IN_USE}) / sum by (instance) ({SIZE})", "{{instance}}"),
+            shade=NEUTRAL,
             axisSoftMax=1,
         ),
         lines(

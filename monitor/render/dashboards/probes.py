@@ -6,6 +6,7 @@ from monitor.objectives import Objectives
 from monitor.render import judged
 from monitor.render.dashboard import OF_TARGET, Band, band, dashboard, heading, label_values, target_variables
 from monitor.render.panels import (
+    NEUTRAL,
     UNKNOWN_COLOUR,
     Json,
     Query,
@@ -120,6 +121,7 @@ def _in_a_row(objectives: Objectives) -> Json:
         "none",
         Query(f"max by (target, check) (probe_consecutive_failures{{{WHERE}}})", EACH),
         limits=judged.limits_of(objectives, "target-down"),
+        shade=NEUTRAL,
     )
 
 

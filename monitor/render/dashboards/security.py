@@ -5,7 +5,7 @@ from __future__ import annotations
 from monitor.objectives import Objectives
 from monitor.render import judged
 from monitor.render.dashboard import OF_TARGET, Band, band, dashboard, target_variables
-from monitor.render.panels import UNKNOWN_COLOUR, Json, Query, Step, coloured, lines, stacked, stat
+from monitor.render.panels import NEUTRAL, UNKNOWN_COLOUR, Json, Query, Step, coloured, lines, stacked, stat
 
 FAILURES = "auth_login_failures_total"
 REFUSED = f'{FAILURES}{{{OF_TARGET}, reason=~"locked|throttled"}}'
@@ -112,7 +112,7 @@ def _storage() -> Json:
         "exporters/zero_storage.py.",
         "suffix:/min",
         Query(f"60 * sum by (kind) (rate({WRITTEN}[$__rate_interval]))", "{{kind}}"),
-        shade="blue",
+        shade=NEUTRAL,
         axisSoftMax=1,
     )
 
