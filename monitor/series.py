@@ -10,6 +10,7 @@ import operator
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
 from exporters.sample import Labels, Sample
 from monitor.promql import Points
@@ -21,16 +22,26 @@ MAX_SERIES = 20_000
 """Per target. A target that makes up label values must not take the agent's memory with it."""
 
 
-class Series:
-    """One series' samples, oldest first."""
+EXACT_BELOW = 2.0**53
+"""Whole numbers up to here, and their sums, lose nothing as floats."""
 
-    __slots__ = ("_first", "_times", "_values", "labels", "retention")
+
+class Series:
+    """One series' samples, oldest first.
+
+    A month of probes is asked for its failures at each probe. Running sums answer that at once, and exactly
+    while all values are whole numbers; other series are summed up anew each time.
+    """
+
+    __slots__ = ("_first", "_sums", "_times", "_values", "_whole", "labels", "retention")
 
     def __init__(self, labels: Labels, retention: float) -> None:
         self.labels = dict(labels)
         self.retention = retention
         self._times = array("d")
         self._values = array("d")
+        self._sums = array("d")  # of all values up to each; as far as it was asked for
+        self._whole = True
         self._first = 0
 
     def add(self, at: float, value: float) -> None:
@@ -59,18 +70,43 @@ class Series:
         if self._first > 64 and self._first > len(self._times) // 2:
             del self._times[: self._first]
             del self._values[: self._first]
+            del self._sums[: self._first]
             self._first = 0
 
     def forget_after(self, at: float) -> None:
         keep = bisect_right(self._times, at, lo=self._first)
         del self._times[keep:]
         del self._values[keep:]
+        del self._sums[keep:]
 
     def between(self, start: float, end: float) -> Points:
         """The samples with start <= time <= end."""
-        low = bisect_left(self._times, start, lo=self._first)
-        high = bisect_right(self._times, end, lo=low)
+        low, high = self._range(start, end)
         return self._times[low:high], self._values[low:high]
+
+    def total(self, start: float, end: float) -> tuple[int, float]:
+        """How many samples lie within start <= time <= end, and the sum of their values."""
+        low, high = self._range(start, end)
+        if low == high:
+            return 0, 0.0
+        self._sum_up()
+        if not self._whole:
+            return high - low, sum(self._values[low:high])
+        return high - low, self._sums[high - 1] - self._sums[low] + self._values[low]
+
+    def _range(self, start: float, end: float) -> tuple[int, int]:
+        low = bisect_left(self._times, start, lo=self._first)
+        return low, bisect_right(self._times, end, lo=low)
+
+    def _sum_up(self) -> None:
+        if not self._whole or len(self._sums) == len(self._values):
+            return
+        new = self._values[len(self._sums) :]
+        sums = list(accumulate(new, initial=self._sums[-1] if self._sums else 0.0))[1:]
+        if all(map(float.is_integer, new)) and max(map(abs, sums)) < EXACT_BELOW:
+            self._sums.extend(sums)
+        else:
+            self._whole, self._sums = False, array("d")
 
     @property
     def last_at(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -11,8 +12,8 @@ from pydantic import Field
 from monitor.expressions import BY, Part, Promql, number, summed
 from monitor.quantity import Seconds, Share
 from monitor.selector import Selector, SelectorField
-from monitor.series import TargetSeries
-from monitor.slis.base import ABSENT, Measurement, in_window, value_or_none, whole
+from monitor.series import Series, TargetSeries
+from monitor.slis.base import ABSENT, Measurement, value_or_none, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,10 @@ class Availability:
         return (self.metric,)
 
     def measure(self, series: TargetSeries, window: float, now: float) -> Measurement:
-        values = in_window(series.select(self.metric), window, now)
-        if not values:
+        probes, good = _total(series.select(self.metric), window, now)
+        if not probes:
             return ABSENT
-        probes = sum(map(len, values))
-        return Measurement(value_or_none(sum(map(sum, values)) / probes), probes, f"{probes} probes")
+        return Measurement(value_or_none(good / probes), probes, f"{probes} probes")
 
     def promql(self, window: float, part: Part) -> Promql:
         good = part("good", summed("sum_over_time", self.metric, window))
@@ -66,18 +66,18 @@ class BurnRate:
 
     def measure(self, series: TargetSeries, window: float, now: float) -> Measurement:
         matching = list(series.select(self.metric))
-        long = [value for each in in_window(matching, window, now) for value in each]
-        short = [value for each in in_window(matching, self.short_window, now) for value in each]
-        if not long or not short:
+        probes, good = _total(matching, window, now)
+        probes_lately, good_lately = _total(matching, self.short_window, now)
+        if not probes or not probes_lately:
             return ABSENT
-        failures = len(long) - sum(long)
-        burns = [self._burn(each) for each in (long, short)]
+        failures = probes - good
+        burns = self._burn(probes, good), self._burn(probes_lately, good_lately)
         burn = math.nan if any(map(math.isnan, burns)) else min(burns)
-        basis = f"{whole(failures)} of {len(long)} probes failed"
-        return Measurement(value_or_none(burn), len(long), basis, alertable=failures >= self.minimum_failures)
+        basis = f"{whole(failures)} of {probes} probes failed"
+        return Measurement(value_or_none(burn), probes, basis, alertable=failures >= self.minimum_failures)
 
-    def _burn(self, results: list[float]) -> float:
-        return (1 - sum(results) / len(results)) / (1 - self.slo)
+    def _burn(self, probes: int, good: float) -> float:
+        return (1 - good / probes) / (1 - self.slo)
 
     def promql(self, window: float, part: Part) -> Promql:
         probes = part("probes", summed("count_over_time", self.metric, window))
@@ -90,3 +90,9 @@ class BurnRate:
         lower = f"({long} <= {short}) or ({short} <= {long})"
         both = f"{probes} and on ({BY}) {probes_lately}"
         return Promql(lower, both, f"{probes} - {good} >= {self.minimum_failures}")
+
+
+def _total(series: Iterable[Series], window: float, now: float) -> tuple[int, float]:
+    """How many probes there were, and how many of them succeeded."""
+    totals = [each.total(now - window, now) for each in series]
+    return sum(count for count, _ in totals), sum(good for _, good in totals)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import math
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporters.sample import Sample, labels
 from monitor import series
@@ -130,3 +134,43 @@ def test_a_past_is_forgotten_as_the_present_is() -> None:
         one_by_one.add(at, at)
     assert at_once.between(0.0, 200.0) == one_by_one.between(0.0, 200.0)
     assert len(at_once) == len(one_by_one) == 51
+
+
+PROBES = st.sampled_from([0.0, 1.0])
+ANYTHING = st.one_of(
+    PROBES,
+    st.floats(-1e6, 1e6),
+    st.just(math.nan),
+    st.just(math.inf),
+    st.integers(-(2**54), 2**54).map(float),
+)
+
+
+@given(
+    values=st.one_of(st.lists(PROBES, max_size=200), st.lists(ANYTHING, max_size=40)),
+    asked_at=st.sets(st.integers(0, 200)),
+    retention=st.integers(1, 250),
+    spans=st.lists(st.tuples(st.integers(-10, 210), st.integers(-10, 210)), min_size=1, max_size=5),
+    set_back=st.integers(0, 200),
+)
+def test_a_total_is_what_summing_up_says(
+    values: list[float], asked_at: set[int], retention: int, spans: list[tuple[int, int]], set_back: int
+) -> None:
+    """Whenever it is asked, and whatever was forgotten before and after."""
+    kept = Series((), retention)
+    for at, value in enumerate(values):
+        kept.add(at, value)
+        if at in asked_at:
+            assert_totals(kept, spans)
+    assert_totals(kept, spans)
+    kept.forget_after(set_back)
+    kept.extend(range(set_back + 1, set_back + 4), [1.0, 0.0, 1.0])
+    assert_totals(kept, [*spans, (0, set_back + 9)])
+
+
+def assert_totals(kept: Series, spans: list[tuple[int, int]]) -> None:
+    for start, end in spans:
+        within = list(kept.between(start, end)[1])
+        count, total = kept.total(start, end)
+        assert count == len(within)
+        assert total == sum(within) or (math.isnan(total) and math.isnan(sum(within)))
