@@ -33,8 +33,9 @@ from monitor.judge import Reading, judge_all, nobody_knows
 from monitor.metrics import AgentMetrics
 from monitor.notify.facts import MOST_ALSO, FactBook
 from monitor.notify.message import page_json, summary
+from monitor.notify.page import moment
 from monitor.objectives import Objectives
-from monitor.probes import PROBES, Outcome, stalled
+from monitor.probes import PROBES, THROTTLED, Outcome, stalled
 from monitor.recorder import Recorder
 from monitor.series import Memory
 from monitor.standstill import Away, away
@@ -50,6 +51,8 @@ class Condition:
     steadiness: dict[str, Steadiness] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     left_alone_until: dict[str, float] = field(default_factory=dict)
+    limited_since: dict[str, float] = field(default_factory=dict)
+    """When checks were first answered with 429, and with nothing else since."""
     again_at: dict[str, float] = field(default_factory=dict)
     """When checks that are not decided yet are asked again, out of turn."""
     readings: list[Reading] = field(default_factory=list)
@@ -67,10 +70,21 @@ class Condition:
         if self.looked_at is not None and now < self.looked_at:
             back = self.looked_at - now
             self.left_alone_until = {check: at - back for check, at in self.left_alone_until.items()}
+            self.limited_since = {check: at - back for check, at in self.limited_since.items()}
 
     def forget(self, check: str) -> None:
-        for kept in (self.streaks, self.steadiness, self.outcomes, self.left_alone_until, self.again_at):
+        for kept in (self.streaks, self.steadiness, self.outcomes, self.again_at):
             kept.pop(check, None)
+        for times in (self.left_alone_until, self.limited_since):
+            times.pop(check, None)
+
+    def answered(self, outcome: Outcome, now: float) -> None:
+        self.outcomes[outcome.check] = outcome
+        self.left_alone_until[outcome.check] = now + outcome.back_off
+        if outcome.reason == THROTTLED:
+            self.limited_since.setdefault(outcome.check, now)
+        elif outcome.telling:
+            self.limited_since.pop(outcome.check, None)
 
     def follow(
         self,
@@ -178,14 +192,12 @@ class Cycle:
             if outcome.telling:
                 condition.told_at = now
                 condition.follow(outcome.check, outcome.success, began, now, self.spacing, again=again)
-            condition.outcomes[outcome.check] = outcome
-            condition.left_alone_until[outcome.check] = now + outcome.back_off
+            condition.answered(outcome, now)
             failures = condition.failures.get(outcome.check, 0)
             steady = condition.steadiness.get(outcome.check, Steadiness())
             samples = _samples(target, outcome, failures, steady.interruptions, again=again)
             self.memory.remember(target.name, outcome.check, now, samples)
             self.metrics.probed(target.name, outcome, failures, steady.interruptions, again=again)
-        self.metrics.series.set(len(self.memory))
 
     def confirm(self, target: Target, outcomes: Iterable[Outcome], now: float) -> float | None:
         """When to ask again those that are not decided: soon, but as far apart as it takes to count."""
@@ -210,7 +222,7 @@ class Cycle:
         condition.looked_at = now
         condition.readings = [
             replace(
-                _explained(reading, condition.outcomes.get(reading.objective.check)),
+                _explained(reading, condition),
                 fresh=reading.objective.check in fresh,
             )
             for reading in judge_all(self.objectives, self.memory, target, now)
@@ -327,11 +339,17 @@ def _samples(
     return counts if again else [*outcome.samples, *counts]
 
 
-def _explained(reading: Reading, outcome: Outcome | None) -> Reading:
+def _explained(reading: Reading, condition: Condition) -> Reading:
     """A failing check says itself why, better than the numbers that it does or doesn't bring."""
+    check = reading.objective.check
+    outcome = condition.outcomes.get(check)
     if outcome is None or outcome.success:
         return reading
-    return replace(reading, why=f"{outcome.reason}: {outcome.detail} ({reading.why})")
+    said = f"{outcome.reason}: {outcome.detail}"
+    if outcome.reason == THROTTLED:
+        since = moment(condition.limited_since[check], reading.at)
+        said = f"rate limited since {since}, so exempt the monitor: {outcome.detail}"
+    return replace(reading, why=f"{said} ({reading.why})")
 
 
 def _row(target: Target, outcome: Outcome, now: float) -> ProbeRow:

@@ -61,9 +61,13 @@ class Dependencies:
         targets, objectives = list(targets), list(objectives)
         direct = {each.name: each.depends_on for each in targets}
         parents = {name: tuple(reversed(depending(name, direct))) for name in direct}
+        children: dict[str, list[str]] = defaultdict(list)
+        for child, above in parents.items():
+            for parent in above:
+                children[parent].append(child)
         return cls(
             parents=parents,
-            children={name: tuple(each for each in parents if name in parents[each]) for name in direct},
+            children={name: tuple(below) for name, below in children.items()},
             patience={each.name: _patience(each) for each in targets},
             lingers={each.name: _lingers(each) for each in objectives},
             looking_back=frozenset(each.name for each in objectives if each.sli.lingers),

@@ -51,7 +51,8 @@ class Dispatch:
         """Alerts of others that nobody is told of, because this target seems to be to blame."""
         return [
             self._alert(each, each.began_at)
-            for each in self.conversations.values()
+            for child in self._dependencies.children.get(target, ())
+            for each in self._kept.get(child, {}).values()
             if each.open and each.explained_by == target
         ]
 

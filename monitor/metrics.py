@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.samples import Sample
 
 from exporters.http import Reason
 from monitor.alerting import Alert, Key, State
 from monitor.confirming import RECENT
+from monitor.droppable import Counter, Gauge, Histogram
 from monitor.judge import Reading, Verdict
 from monitor.probes import OK, STALLED, THROTTLED, Outcome
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0)
+
+FREED_AT_ONCE = 500
 
 
 class AgentMetrics:
@@ -23,6 +27,8 @@ class AgentMetrics:
         self.registry = registry
         self.last_cycle_at = 0.0
         self._shown: dict[str, set[Key]] = {}
+        self._dropped: list[object] = []
+        """Series that nobody sees any more; to free them all at once takes longer than to take them out."""
         self._declare_probes(registry)
         self._declare_judgement(registry)
         self._declare_own_health(registry)
@@ -145,30 +151,31 @@ class AgentMetrics:
         self._reloaded.set(0)
 
     def forget(self, gone: Iterable[Mapping[str, str]]) -> None:
-        """Whatever has all the labels of one of these: what it is about is no longer there.
-
-        In one pass, however many they are: a metric looks at all its series to remove a few.
-        """
-        kinds: dict[tuple[str, ...], set[tuple[str | None, ...]]] = defaultdict(set)
+        """Whatever has all the labels of one of these: what it is about is no longer there."""
+        kinds: dict[tuple[str, ...], set[tuple[str, ...]]] = defaultdict(set)
         for labels in gone:
             kinds[tuple(labels)].add(tuple(labels.values()))
         if not kinds:
             return
-
-        def lost(labels: Mapping[str, str]) -> bool:
-            return any(tuple(map(labels.get, names)) in values for names, values in kinds.items())
-
         of_checks = (self._success, self._in_a_row, self._interruptions, self._last_duration)
         of_probes = (self._certificate, self._phase, self._results, self._duration, self.missed_runs)
         judged = (self._value, self._threshold, self._verdict, self._alert)
         gates = (self._gate_verdict, self._gate_last_run)
-        for collector in (*of_checks, *of_probes, *judged, *gates, self.notifications, self.resends):
-            series = (each.labels for each in _samples(collector))
-            for values in {_without_bucket(each) for each in series if lost(each)}:
-                collector.remove(*values)
+        for metric in (*of_checks, *of_probes, *judged, *gates, self.notifications, self.resends):
+            self._dropped += metric.drop(kinds)
+
+        def lost(labels: Mapping[str, str]) -> bool:
+            return any(tuple(map(labels.get, names)) in values for names, values in kinds.items())
+
         for target, shown in self._shown.items():
             shown -= {key for key in shown if lost({"target": target, "check": key.check, "alert": key.name})}
         self._shown = {target: shown for target, shown in self._shown.items() if shown}
+
+    async def let_go(self) -> None:
+        """Frees what was forgotten, a little at a time."""
+        while self._dropped:
+            del self._dropped[-FREED_AT_ONCE:]
+            await asyncio.sleep(0)
 
     def _declare_gate(self, to: CollectorRegistry) -> None:
         by = ("target", "profile")
@@ -248,7 +255,3 @@ class AgentMetrics:
 
 def _samples(collector: MetricWrapperBase) -> Iterator[Sample]:
     return (each for metric in collector.collect() for each in metric.samples)
-
-
-def _without_bucket(labels: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(value for name, value in labels.items() if name != "le")

@@ -19,7 +19,9 @@ THROTTLED = "throttled"
 STALLED = "stalled"
 OK = "ok"
 DEFAULT_BACK_OFF = 60.0
-MAX_BACK_OFF = 600.0
+MAX_BACK_OFF = 120.0
+"""Seconds. After 5 min without data somebody is told: a limit that is lifted before then must be noticed
+before (docs/adr/0024)."""
 LONG_STALL = 1.0
 """Seconds. Kept waiting for so long by us, a server may hang up on us and be well. A missed deadline tells
 more: the prober gives back what was lost, up to as much again."""
@@ -109,5 +111,5 @@ def stalled(check: str, result: Result, why: str) -> Outcome:
 
 def _throttled(check: CheckConfig, result: Result) -> Outcome:
     asked = DEFAULT_BACK_OFF if result.retry_after is None else result.retry_after
-    detail = f"429: asked to wait {asked:g} s"
+    detail = f"429: asked to wait {format_duration(asked)}"
     return Outcome(check.name, THROTTLED, detail, result, [], back_off=min(asked, MAX_BACK_OFF))

@@ -13,14 +13,20 @@ from monitor.objectives import Objectives
 
 
 def recall(cycle: Cycle, outcomes: Iterable[Outcomes]) -> None:
-    """Of checks that are watched: a month's availability, and the failures in a row up to now."""
+    """After a restart: a month's availability, and the failures in a row up to now."""
+    for past in recall_samples(cycle, outcomes):
+        if past.check not in cycle.conditions[past.target].streaks:
+            _follow(cycle, past)
+
+
+def recall_samples(cycle: Cycle, outcomes: Iterable[Outcomes]) -> list[Outcomes]:
+    """Of checks that are watched; nothing is in a row with what comes. Those that there were."""
     known = {(target.name, check.name) for target in cycle.config.targets for check in target.checks}
-    for past in outcomes:
-        if past.times and (past.target, past.check) in known:
-            place = labels(target=past.target, check=past.check)
-            cycle.memory.of(past.target).restore("probe_success", place, past.times, past.values)
-            if past.check not in cycle.conditions[past.target].streaks:
-                _follow(cycle, past)
+    found = [past for past in outcomes if past.times and (past.target, past.check) in known]
+    for past in found:
+        place = labels(target=past.target, check=past.check)
+        cycle.memory.of(past.target).restore("probe_success", place, past.times, past.values)
+    return found
 
 
 def _follow(cycle: Cycle, past: Outcomes) -> None:

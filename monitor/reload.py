@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from monitor import deploys
 from monitor.alerting import OWN
 from monitor.changeover import change, difference
-from monitor.config import Config, load_config
+from monitor.config import Config, Target, load_config
 from monitor.cycle import Cycle
 from monitor.filewatch import Digests, FileWatch, digests
 from monitor.heartbeat import Heartbeat
@@ -31,7 +31,7 @@ from monitor.notify.receivers import Receiver, Receivers
 from monitor.notify.resend import Resends
 from monitor.objectives import Objectives
 from monitor.quiet import Quiet
-from monitor.recall import recall, retention
+from monitor.recall import recall_samples, retention
 from monitor.schedule import Schedule
 from monitor.storecalls import Calls, cause
 from monitor.yamlfile import ConfigError
@@ -126,7 +126,7 @@ class Reload:
         """Whether what the files hold now is in force."""
         try:
             loaded = await asyncio.to_thread(self._load)
-            self._apply(loaded, await self._past(loaded))
+            new = self._apply(loaded, await self._past(loaded))
         except ConfigError as error:
             return self._not_loaded(str(error))
         except Exception as error:
@@ -134,6 +134,7 @@ class Reload:
             return self._not_loaded(f"{type(error).__name__}: {error}")
         self.refused, self._restart = "", loaded.restart
         self._metrics.reloaded(self._clock())
+        await self._born(new)
         return True
 
     def _not_loaded(self, why: str) -> bool:
@@ -179,8 +180,11 @@ class Reload:
             [each for each in deployed if each.target in added],
         )
 
-    def _apply(self, loaded: Loaded, past: Past) -> None:
-        """Without a pause in it: everything else on the event loop sees all of it or nothing."""
+    def _apply(self, loaded: Loaded, past: Past) -> list[Target]:
+        """Without a pause in it: everything else on the event loop sees all of it or nothing.
+
+        The targets that are not as they were.
+        """
         parts, config = self._parts, loaded.config
         wanted = retention(parts.cycle.objectives).keys()
         other = difference(parts.cycle, config, loaded.objectives)
@@ -188,22 +192,27 @@ class Reload:
         if retention(loaded.objectives).keys() != wanted:
             anew |= {target.name for target in config.targets}
         change(parts.cycle, config, loaded.objectives)
-        recall(parts.cycle, past.outcomes)
+        recall_samples(parts.cycle, past.outcomes)
         parts.cycle.facts.deploys.restore(past.deploys, self._clock())
         parts.quiet.configure(config)
         parts.receivers.configure(loaded.receivers)
         parts.resends.renew()
         parts.heartbeat.configure(config.heartbeat)
-        new = {*other.added, *other.changed}
-        for target in (each for each in config.targets if each.name in new):
-            self._metrics.born(target.name, (check.name for check in target.checks), ())
         self._metrics.can_tell(loaded.receivers)
         parts.schedule.replan(config.targets, anew)
         log.info("%s is in force: %s", config.path, other or "the targets and objectives are as before")
         for key in loaded.restart:
             log.warning("%s: %s has changed, and needs a restart; all else is in force", config.path, key)
+        return [each for each in config.targets if each.name in {*other.added, *other.changed}]
+
+    async def _born(self, targets: Iterable[Target]) -> None:
+        """One at a time: the counters of hundreds take longer than anybody else should wait."""
+        for target in targets:
+            self._metrics.born(target.name, (check.name for check in target.checks), ())
+            await asyncio.sleep(0)
 
     async def _tidy(self) -> None:
+        await self._metrics.let_go()
         receivers = self._parts.receivers
         for name in await receivers.tidy(self._parts.outbox.waited_for()):
             self._metrics.forget([{"notifier": name}, {"target": OWN, "check": name}])

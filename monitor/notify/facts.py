@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 
 from exporters.http import Phases
 from monitor.alerting import NO_DATA, Alert
@@ -117,7 +117,7 @@ def _slowest_phase(outcome: Outcome | None) -> str:
     if outcome is None:
         return ""
     timed = any(sample.name == "probe_last_duration_seconds" for sample in outcome.samples)
-    lengths = dict(zip((each.name for each in fields(Phases)), astuple(outcome.result.phases), strict=True))
+    lengths = {each.name: getattr(outcome.result.phases, each.name) for each in fields(Phases)}
     name = max(lengths, key=lambda phase: lengths[phase])
     if (outcome.success and not timed) or lengths[name] < SHORTEST_PHASE:
         return ""

@@ -217,6 +217,8 @@ async def test_a_target_that_was_taken_out_by_mistake_has_its_past_again(made: W
     del made.settings["objectives"]  # of the package: they remember each probe for a month
     made.write(targets=[watched("api")])
     assert await made.agent.reload.once()
+    made.now += 3600
+    await made.look()
     made.write(targets=both)
     assert await made.agent.reload.once()
     (series,) = [
@@ -227,7 +229,9 @@ async def test_a_target_that_was_taken_out_by_mistake_has_its_past_again(made: W
     ]
     assert len(series) == 6
     assert made.agent.cycle.facts.deploys.latest("db") is not None
+    still = made.metric("monitor_standstill_seconds_total")
     await made.look(times=2)
+    assert made.metric("monitor_standstill_seconds_total") == still  # that nobody watched it was on purpose
     assert made.metric("objective_verdict", target="db", objective="target-down", verdict="OK") == 1
 
 
@@ -515,3 +519,18 @@ async def test_windows_are_as_short_as_they_were(made: Watching) -> None:
     assert await made.agent.reload.once()
     assert made.agent.working.notes() == ["shorten_windows has changed in monitor.yml: restart the agent"]
     assert made.agent.cycle.objectives.by_name("health-latency").window == 300
+
+
+async def test_hundreds_of_targets_come_and_go_without_a_trace(made: Watching) -> None:
+    few, many = made.settings["targets"], [watched(f"api-{number}") for number in range(200)]
+    before = [each for metric in made.agent.metrics.registry.collect() for each in metric.samples]
+    made.write(targets=[*few, *many])
+    assert await made.agent.reload.once()
+    born = made.metric("probe_results_total", target="api-199", check="health", reason="connect")
+    assert born == 0  # so that the first failure is an increase
+    made.write(targets=few)
+    assert await made.agent.reload.once()
+    after = [each for metric in made.agent.metrics.registry.collect() for each in metric.samples]
+    assert [(each.name, each.labels) for each in after] == [(each.name, each.labels) for each in before]
+    await made.agent.reload._tidy()
+    assert made.agent.metrics._dropped == []

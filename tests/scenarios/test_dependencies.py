@@ -33,7 +33,7 @@ STORIES = (
     Story(
         "The API notices before the database does: one page all the same",
         [answers(503, 10 * M, 20 * M, "api"), refuses(10 * M + 5, 20 * M - 5, "db")],
-        [page(10 * M, 45, target="db"), resolved(20 * M - 5, target="db")],
+        lambda interval: [page(10 * M, 15 + interval, target="db"), resolved(20 * M - 5, target="db")],
         lasts=25 * M,
         targets=FAMILY,
         intervals=(30.0, 60.0),

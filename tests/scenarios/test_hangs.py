@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, time
+
 import pytest
 
 from tests.scenarios.events import drips, hangs, throttles
+from tests.scenarios.simulation import BEGAN
 from tests.scenarios.stories import (
     M,
     Story,
@@ -12,6 +16,7 @@ from tests.scenarios.stories import (
     check,
     closed,
     page,
+    play,
     resolved,
     soon,
     ticket,
@@ -89,6 +94,20 @@ STORIES = (
         lasts=30 * M,
     ),
     Story(
+        "A 429 that asks for an hour and ends after four minutes is noticed in time: nobody is told",
+        [throttles(10 * M, 14 * M, 3600.0)],
+        [],
+        lasts=25 * M,
+        phases=(0.0, 0.5),
+    ),
+    Story(
+        "A 429 that asks for an hour and is meant: nobody knows, which is said once, as is its end",
+        [throttles(10 * M, 70 * M, 3600.0)],
+        [page(15 * M, 3 * M, name="no-data"), resolved(70 * M, 2.5 * M, name="no-data")],
+        lasts=75 * M,
+        phases=(0.0, 0.5),
+    ),
+    Story(
         "A 429 in the middle of an outage neither ends it nor begins it anew",
         [hangs(10 * M, 14 * M), throttles(14 * M, 16 * M), hangs(16 * M, 20 * M)],
         [page(10 * M, soon(30) + HANGING), resolved(20 * M, soon(30) + 60 + TIMEOUT)],
@@ -100,3 +119,16 @@ STORIES = (
 @pytest.mark.parametrize(("story", "interval", "phase"), cases(*STORIES))
 def test_story(story: Story, interval: float, phase: float) -> None:
     check(story, interval, phase)
+
+
+def test_the_page_names_the_limit_since_when_it_stands_and_the_cure() -> None:
+    [story] = [each for each in STORIES if "an hour and is meant" in each.name]
+    told, _ = play(story).heard
+    said = re.fullmatch(
+        r"rate limited since (\S+) UTC, so exempt the monitor: 429: asked to wait 1 h "
+        r"\(the health check last brought data 7 min ago\)",
+        told.page.reason,
+    )
+    assert said, told.page.reason
+    since = datetime.combine(datetime.fromtimestamp(BEGAN, UTC), time.fromisoformat(said[1]), UTC)
+    assert 10 * M <= since.timestamp() - BEGAN <= 10 * M + 30
