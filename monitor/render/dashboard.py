@@ -36,8 +36,17 @@ DEPLOYED = (
 """A version that was not there two minutes ago, of a target that ran another one within the hour: a release
 or a rollback, and neither a restart nor Prometheus' own first look."""
 
-GATED = f"gate_verdict{{{OF_INSTANCE}}} and gate_last_run_timestamp_seconds{{{OF_INSTANCE}}} > time() - 120"
-"""For two minutes after a run of the release gate: 1 passed, 0 failed, NaN nobody knows."""
+VERDICT = f"gate_verdict{{{OF_INSTANCE}}}"
+GATED = (
+    "group by (target, profile, verdict) (("
+    f'label_replace({VERDICT} == 1, "verdict", "passed", "", "")'
+    f' or label_replace({VERDICT} == 0, "verdict", "failed", "", "")'
+    f' or label_replace({VERDICT} != {VERDICT}, "verdict", "unknown", "", "")'
+    ") and on (job, instance, target, profile)"
+    f" (gate_last_run_timestamp_seconds{{{OF_INSTANCE}}} > time() - 120))"
+)
+"""For two minutes after a run of the release gate. Always 1: Grafana draws nothing that is 0 or NaN, and a
+failed gate is what one looks for."""
 
 
 class Band(NamedTuple):
@@ -140,7 +149,7 @@ def _gates() -> Json:
         "expr": GATED,
         "step": "30s",
         "iconColor": "purple",
-        "titleFormat": "{{target}}: gate {{profile}}",
+        "titleFormat": "{{target}}: gate {{profile}} {{verdict}}",
         "useValueForTime": False,
     }
 

@@ -16,6 +16,7 @@ from monitor.resources import resource
 from monitor.selfwatch import RUNBOOKS as OWN_RUNBOOKS
 from monitor.thresholds import threshold_table
 from monitor.web.standing import is_elsewhere, runbook_link
+from monitor.web.words import tied
 
 LONGEST = 200_000
 SHIPPED = resource("docs", "runbooks")
@@ -51,7 +52,7 @@ def runbook_html(objectives: Objectives, path: Path) -> Markup:
 def thresholds_html(objectives: Objectives) -> Markup:
     """Those in force, which need not be the ones that are shipped."""
     head = f"# Thresholds\n\nThose of this agent, from `{objectives.path}`.\n"
-    return html(objectives, head + threshold_table(objectives))
+    return html(objectives, head + tied(threshold_table(objectives)))
 
 
 def html(objectives: Objectives, text: str) -> Markup:
@@ -65,6 +66,8 @@ def html(objectives: Objectives, text: str) -> Markup:
     rendered: str = markdown.renderer.render(tokens, markdown.options, {})
     # What is too wide can be scrolled by keyboard, too.
     rendered = rendered.replace("<pre>", '<pre tabindex="0">')
+    rendered = rendered.replace("<table>", '<div class="wide" tabindex="0"><table>')
+    rendered = rendered.replace("</table>", "</table></div>")
     return Markup(rendered)  # noqa: S704 (made by the renderer, which escapes what it is given)
 
 

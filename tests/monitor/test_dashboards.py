@@ -108,6 +108,11 @@ def test_every_panel_says_what_it_shows_and_what_to_do(dashboard: dict[str, Any]
         assert defaults["min"] == 0
 
 
+def test_markers_are_always_1(dashboard: dict[str, Any]) -> None:
+    """Grafana draws none for 0 or NaN, and so none for the gate that failed."""
+    assert [each["expr"][:9] for each in dashboard["annotations"]["list"]] == ["group by "] * 2
+
+
 def test_titles_are_unique(dashboard: dict[str, Any]) -> None:
     """People say them to each other on the phone."""
     assert Counter(panel["title"] for panel in dashboard["panels"]).most_common(1)[0][1] == 1
