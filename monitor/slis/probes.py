@@ -77,7 +77,8 @@ class BurnRate:
         return Measurement(value_or_none(burn), probes, basis, alertable=failures >= self.minimum_failures)
 
     def _burn(self, probes: int, good: float) -> float:
-        return (1 - good / probes) / (1 - self.slo)
+        spent = 1 - good / probes
+        return 0.0 if spent < 0 else spent / (1 - self.slo)
 
     def promql(self, window: float, part: Part) -> Promql:
         probes = part("probes", summed("count_over_time", self.metric, window))
@@ -85,8 +86,9 @@ class BurnRate:
         probes_lately = part("probes_lately", summed("count_over_time", self.metric, self.short_window))
         good_lately = part("good_lately", summed("sum_over_time", self.metric, self.short_window))
         budget = f"(1 - {number(self.slo)})"
-        long = f"(1 - {good} / {probes}) / {budget}"
-        short = f"(1 - {good_lately} / {probes_lately}) / {budget}"
+        # Two rules are two looks: what is scraped between them is good, and not yet a probe.
+        long = f"clamp_min(1 - {good} / {probes}, 0) / {budget}"
+        short = f"clamp_min(1 - {good_lately} / {probes_lately}, 0) / {budget}"
         lower = f"({long} <= {short}) or ({short} <= {long})"
         both = f"{probes} and on ({BY}) {probes_lately}"
         return Promql(lower, both, f"{probes} - {good} >= {self.minimum_failures}")

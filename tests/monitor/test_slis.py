@@ -221,6 +221,15 @@ def test_burn_rate(bad: range, burn: float, alertable: bool) -> None:
     assert measured.basis == f"{len(bad)} of 361 probes failed"
 
 
+def test_a_burn_rate_is_never_below_zero() -> None:
+    """In Prometheus a probe may be good before it is counted; the agent says the same of a like series."""
+    target = scraped(*[1.0] * 360, 2.0)
+    assert BURN.measure(target, 3600.0, 3600.0).value == 0.0
+    value = BURN.promql(3600.0, lambda name, _: {"good": "5", "probes": "4"}.get(name, "4")).value
+    assert value.count("clamp_min(1 - ") == 4
+    assert "clamp_min(1 - 5 / 4, 0) / (1 - 0.999)" in value
+
+
 def test_burn_rate_lingers_as_long_as_its_short_window() -> None:
     assert BURN.lingers == 300.0
     assert Gauge(M).lingers == 0.0
