@@ -39,6 +39,8 @@ CLEANING = 20.0
 """Seconds that cleaning up may take beyond the time of the run."""
 KEPT = 1.0
 """Seconds for a connection without requests: less than servers wait, who hang up while something is sent."""
+DEAF_AFTER = 3
+"""Requests in a row without an answer, after which nothing else is asked."""
 AGAIN = 5.0
 """Seconds between two looks at what nobody knows."""
 NOTHING_JUDGED = Result(
@@ -235,15 +237,36 @@ async def _until_known(run: Run, results: list[Result]) -> None:
 
 
 async def _is_down(run: Run) -> Result | None:
-    """What does not accept a connection is not asked forty times more."""
-    try:
-        async with asyncio.timeout_at(run.deadline):
-            await run.asker.ask("GET", "/health")
-    except UnreachableError as error:
-        found = unknown(Cause.TARGET_DOWN, f"{run.target} does not answer: {error}")
-        return Result("reachable", "functional", "the target answers", found.verdict, found.said, found.cause)
-    except (NoAnswerError, OutOfBudgetError, TimeoutError):
-        pass
+    """What does not accept a connection, or never answers, is not asked forty times more."""
+    found = await _no_answer(run)
+    if found is None:
+        return None
+    return Result(
+        "reachable",
+        "functional",
+        "the target answers",
+        found.verdict,
+        found.said,
+        found.cause,
+        asked=found.asked,
+    )
+
+
+async def _no_answer(run: Run) -> Found | None:
+    for left in reversed(range(DEAF_AFTER)):
+        try:
+            async with asyncio.timeout_at(run.deadline):
+                await run.asker.ask("GET", "/health")
+        except UnreachableError as error:
+            return unknown(Cause.TARGET_DOWN, f"{run.target} does not answer: {error}")
+        except NoAnswerError as error:
+            if not left:
+                said = f"{run.target} is connected to, and answered none of {DEAF_AFTER} requests: {error}"
+                return failed(said, error.asked)
+        except (OutOfBudgetError, TimeoutError):
+            return None
+        else:
+            return None
     return None
 
 

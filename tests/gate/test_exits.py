@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from monitor.__main__ import USAGE
+from monitor.gate import run as gate_run
 from monitor.gate.cli import app
 from monitor.history import History
 from monitor.interruption import Interruption
@@ -112,6 +113,19 @@ def test_3_when_the_time_is_over_and_it_ends_there(run: Run, tmp_path: Path) -> 
             began, ended = (datetime.fromisoformat(found[each]) for each in ("began", "ended"))
             assert (ended - began).total_seconds() < 5
     assert found["requests"] == 1
+
+
+def test_1_and_soon_for_a_target_that_accepts_and_never_answers(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_run, "TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert run(f"http://127.0.0.1:{silent.getsockname()[1]}", "sampled", "--max-time", "60s") == 1
+    found = report(tmp_path)
+    [reachable] = [each for each in found["results"] if each["check"] == "reachable"]
+    assert reachable["verdict"] == "fail"
+    assert "answered none of 3 requests" in reachable["said"]
+    assert found["requests"] == 3
 
 
 def test_3_or_5_for_an_empty_history_or_none(run: Run, tmp_path: Path) -> None:
