@@ -24,7 +24,7 @@ from monitor.notify.delivery import DeliveryError
 from monitor.notify.letters import Letter, Letters, Place, Progress
 from monitor.notify.missed import Missed
 from monitor.notify.reached import Reached
-from monitor.notify.receivers import reaches_people
+from monitor.notify.receivers import at_once, reaches_people
 from monitor.storecalls import cause
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,9 @@ SEND_DEADLINE = 30.0
 STALLED_AFTER = 60.0
 PATIENCE = 2.0
 """Seconds that a message waits for a store which neither takes nor refuses it."""
-AT_ONCE = 100
+LONGEST_HELD = 30.0
+"""Seconds for which one message that was asked to wait keeps back all others to that receiver: it would
+refuse them, too. Not for longer, as the next one may be the page."""
 MOST_LETTERS = 20_000
 """Some 60 MB. More is given up, the oldest first, each with a line in the log."""
 
@@ -66,6 +68,8 @@ class Outbox:
         self._moved = asyncio.Event()
         self._letters = Letters()
         self._busy: set[str] = set()
+        self._held: dict[str, float] = {}
+        """Until when receivers are left alone that asked for it."""
         self._unwritten: dict[int, Letter] = {}
         """Further than their rows say, by id."""
         self._ended: dict[Place, float] = {}
@@ -132,9 +136,10 @@ class Outbox:
         """Starts a batch for each notifier that is through with its last: a slow one holds up nobody else."""
         self.looked_at = now = self._clock()
         self._metrics.outbox_waiting.set(len(self._letters))
-        for notifier in [] if self._finishing else self.waited_for() - self._busy:
+        self._held = {each: until for each, until in self._held.items() if now < until <= now + LONGEST_HELD}
+        for notifier in [] if self._finishing else self.waited_for() - self._busy - self._held.keys():
             due = (each for each in self._letters.first(notifier) if self._due(each, now))
-            if batch := list(itertools.islice(due, AT_ONCE)):
+            if batch := list(itertools.islice(due, at_once(self._notifiers.get(notifier)))):
                 self._busy.add(notifier)
                 sending.create_task(self._send_batch(notifier, batch), name=f"batch for {notifier}")
 
@@ -192,6 +197,8 @@ class Outbox:
             self._end(letter, str(error))
             return
         wait = pause(letter.attempts, error.retry_after)
+        if error.retry_after is not None:
+            self._held[who] = now + min(wait, LONGEST_HELD)
         log.warning("%s: message %s not sent, next try in %.0f s: %s", who, key, wait, error)
         letter.postponed(now + wait, str(error))
         self._count(letter, "retried")

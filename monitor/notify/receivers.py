@@ -9,7 +9,14 @@ from monitor.config import NotifierConfig
 from monitor.filewatch import Digests
 from monitor.notify import NOTIFIERS, Notifier
 from monitor.notify.alertmanager import Alertmanager
+from monitor.notify.email import Email
 from monitor.notify.log import Log
+from monitor.notify.slack import Slack
+
+AT_ONCE = 100
+FEW: Mapping[type[Notifier], int] = {Email: 3, Slack: 1}
+"""Mail servers take as few connections of one client as that, and turn others away; a channel of Slack takes
+a message a second (docs.slack.dev/apis/web-api/rate-limits). Turned away, messages would wait for minutes."""
 
 
 class Receiver:
@@ -43,8 +50,17 @@ def _made_of(config: NotifierConfig, contents: Digests) -> tuple[NotifierConfig,
 
 def reaches_people(notifier: Notifier | None) -> bool:
     """A line in a log reaches nobody."""
-    made = notifier.notifier if isinstance(notifier, Receiver) else notifier
-    return not isinstance(made, Log)
+    return not isinstance(_behind(notifier), Log)
+
+
+def at_once(notifier: Notifier | None) -> int:
+    """How many messages it is given at a time."""
+    made = _behind(notifier)
+    return FEW.get(type(made), AT_ONCE) if made else AT_ONCE
+
+
+def _behind(notifier: Notifier | None) -> Notifier | None:
+    return notifier.notifier if isinstance(notifier, Receiver) else notifier
 
 
 class Receivers(Mapping[str, Notifier]):

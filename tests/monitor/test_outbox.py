@@ -21,9 +21,11 @@ from monitor.notify import outbox as sending
 from monitor.notify.delivery import seconds_asked
 from monitor.notify.journal import unsent
 from monitor.notify.letters import Letter
-from monitor.notify.outbox import LONGEST_ASKED_FOR, LONGEST_RETRY, Outbox, pause
+from monitor.notify.outbox import LONGEST_ASKED_FOR, LONGEST_HELD, LONGEST_RETRY, Outbox, pause
+from monitor.notify.receivers import AT_ONCE, at_once
+from monitor.notify.receivers import Receiver as Made
 from monitor.notify.webhook import Webhook
-from tests.monitor.making import notifier, recorder_of
+from tests.monitor.making import notifier, notifier_of, recorder_of
 from tests.servers import eventually, free_port
 
 
@@ -196,6 +198,33 @@ async def test_retry_after_is_kept_within_reason(
     office.put("firing")
     await office.outbox.send_due()
     assert office.waits == waited
+
+
+async def test_who_asks_for_patience_is_not_asked_with_the_next_message(
+    office: PostOffice, receiver: Receiver
+) -> None:
+    receiver.answers = ["429 Slow down\r\nretry-after: 120"]
+    office.put("first", key="one")
+    await office.outbox.send_due()
+    office.put("second", key="two")
+    office.now += LONGEST_HELD - 1
+    await office.outbox.send_due()
+    assert receiver.bodies == ["first"]
+    office.now += 1  # it may be the page: it waits no longer than that
+    await office.outbox.send_due()
+    assert receiver.bodies == ["first", "second"]
+    office.now += 90
+    await office.outbox.send_due()
+    assert receiver.bodies == ["first", "second", "first"]
+
+
+def test_mail_servers_and_slack_are_given_few_at_a_time() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    mail = notifier_of("email", host="127.0.0.1", from_="a@example.com", to=("b@example.com",))
+    assert at_once(Made(mail, {})) == 3
+    assert at_once(Made(notifier_of("slack", url=url), {})) == 1
+    assert at_once(Made(notifier("on-call", url=url), {})) == AT_ONCE
+    assert at_once(None) == AT_ONCE
 
 
 async def test_a_retry_after_that_is_no_number_of_seconds_gets_our_own_pause(
