@@ -111,7 +111,7 @@ def test_without_metrics_the_verdicts_are_unknown_and_one_notice_says_so(
     assert inbox.story == [("firing", "no-data"), ("resolved", "no-data")]
 
 
-@pytest.mark.parametrize("failures", [1, 2])
+@pytest.mark.parametrize("failures", [pytest.param(1, marks=pytest.mark.nightly), 2])
 def test_one_or_two_failed_probes_page_nobody(
     failures: int, process: StartProcess, tmp_path: Path, inbox: Inbox
 ) -> None:

@@ -35,7 +35,9 @@ SHEET = "\n".join(
 BROKEN = f"Account,Debit,Credit\n{ACCOUNTS[0]},{AMOUNTS[0]}x,\n"
 
 
-@pytest.fixture(params=["uvicorn text", "uvicorn json", "gunicorn json"])
+@pytest.fixture(
+    params=["uvicorn text", pytest.param("uvicorn json", marks=pytest.mark.nightly), "gunicorn json"]
+)
 def run(
     request: pytest.FixtureRequest, process: StartProcess, tmp_path: Path
 ) -> tuple[Process, httpx.Client]:

@@ -186,7 +186,7 @@ def test_the_command_line(
 
 def test_alembic_itself_works_in_a_checkout(sqlite_url: str, tmp_path: Path) -> None:
     alembic = Path(sys.executable).with_name("alembic")
-    for arguments in (["upgrade", "head"], ["check"], ["current"]):
+    for arguments in (["upgrade", "head"], ["current"]):
         answer = subprocess.run(
             [alembic, *arguments],
             cwd=HOUSE,

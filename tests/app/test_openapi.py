@@ -62,7 +62,7 @@ def test_no_answer_is_undocumented_and_none_is_our_fault(
     write_config(tmp_path, document)
     run = process(
         *(*CALMLY, sys.executable, "-m", "schemathesis.cli", "run", f"{client.base_url}/openapi.json"),
-        *("--seed", SEED, "--checks", ",".join(CHECKS), "--max-examples", "110", "--continue-on-failure"),
+        *("--seed", SEED, "--checks", ",".join(CHECKS), "--max-examples", "95", "--continue-on-failure"),
         *("--no-color", "--report", "json", "--report-json-path", "report.json"),
         cwd=tmp_path,
     )
