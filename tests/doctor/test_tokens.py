@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import time
 from base64 import urlsafe_b64encode
 from typing import Any
@@ -179,10 +180,11 @@ async def test_a_log_in_that_says_nothing_is_not_looked_at() -> None:
     assert "POST /auth/login: 500" in found.not_looked["log-in"].why
 
 
-@pytest.mark.parametrize("ahead", [-300, 7200])
-async def test_clocks_differ(ahead: float) -> None:
+# Half a minute more than what is expected: a busy machine hears late what time it was.
+@pytest.mark.parametrize(("ahead", "said"), [(-330, r"5 min \d+ s behind"), (7230, r"2 h \d+ s ahead of")])
+async def test_clocks_differ(ahead: float, said: str) -> None:
     trouble = (await seen_of(Api(clock=ahead))).only("clock")
-    assert ("5 min behind" if ahead < 0 else "2 h ahead of") in trouble.saw[0]
+    assert re.search(said, trouble.saw[0])
 
 
 async def test_an_answer_out_of_a_cache_is_as_old_as_it_says() -> None:
@@ -192,15 +194,16 @@ async def test_an_answer_out_of_a_cache_is_as_old_as_it_says() -> None:
 
 
 async def test_clocks_of_instances_differ() -> None:
-    instances = itertools.cycle([Api(), Api(clock=120)])
+    instances = itertools.cycle([Api(), Api(clock=150)])
     found = await seen_of(lambda asked: next(instances)(asked))
-    assert "2 min apart" in found.only("clock-instances").cause
+    assert re.search(r"2 min \d+ s apart", found.only("clock-instances").cause)
 
 
 async def test_whoever_signs_has_another_time() -> None:
-    answer = {"access_token": token(age=600)}
+    answer = {"access_token": token(age=630)}
     api = Api(paths={"/auth/login": lambda _: said(200, answer)})
-    assert "10 min behind this machine's clock" in (await seen_of(api, **ACCOUNT)).only("clock-signer").saw[0]
+    saw = (await seen_of(api, **ACCOUNT)).only("clock-signer").saw[0]
+    assert re.search(r"10 min \d+ s behind this machine's clock", saw)
 
 
 async def test_an_answer_without_a_date() -> None:

@@ -10,14 +10,22 @@ const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const clock = (at, utc) => utc ? `${two(at.getUTCHours())}:${two(at.getUTCMinutes())}` : `${two(at.getHours())}:${two(at.getMinutes())}`;
 
+// A line may end between the reader's time and UTC, and nowhere else.
+function whole(text) {
+  const span = document.createElement("span");
+  span.className = "whole";
+  span.textContent = text;
+  return span;
+}
+
 function localise(root) {
   for (const time of root.querySelectorAll("time[data-local]")) {
     const at = new Date(time.dateTime);
     if (isNaN(at)) continue;
     const today = at.toDateString() === new Date().toDateString();
     const local = (today ? "" : day.format(at) + " ") + clock(at, false);
-    const span = time.querySelector(".local");
-    span.textContent = at.getTimezoneOffset() === 0 ? `${local} UTC` : `${local} (${clock(at, true)} UTC)`;
+    const said = at.getTimezoneOffset() === 0 ? [`${local} UTC`] : [local, `(${clock(at, true)} UTC)`];
+    time.querySelector(".local").replaceChildren(...said.map(whole).flatMap((each) => [" ", each]).slice(1));
     time.title = at.toISOString();
   }
 }
