@@ -141,13 +141,14 @@ class Agent:
             asyncio.create_task(self.reload.run(), name="reload"),
         ]
         self._schedule.start(self._config.targets)
-        asyncio.get_running_loop().call_later(SETTLED_AFTER, gc.freeze)
+        settled = asyncio.get_running_loop().call_later(SETTLED_AFTER, gc.freeze)
         stopped = asyncio.create_task(stop.wait(), name="stop")
         try:
             done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopped}:
                 task.result()
         finally:
+            settled.cancel()
             await self._stop([stopped, *tasks])
 
     def restore(self) -> None:

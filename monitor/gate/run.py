@@ -253,21 +253,21 @@ async def _is_down(run: Run) -> Result | None:
 
 
 async def _no_answer(run: Run) -> Found | None:
-    for left in reversed(range(DEAF_AFTER)):
+    unanswered: list[NoAnswerError] = []
+    while len(unanswered) < DEAF_AFTER:
         try:
             async with asyncio.timeout_at(run.deadline):
                 await run.asker.ask("GET", "/health")
+        except NoAnswerError as error:
+            unanswered.append(error)
         except UnreachableError as error:
             return unknown(Cause.TARGET_DOWN, f"{run.target} does not answer: {error}")
-        except NoAnswerError as error:
-            if not left:
-                said = f"{run.target} is connected to, and answered none of {DEAF_AFTER} requests: {error}"
-                return failed(said, error.asked)
         except (OutOfBudgetError, TimeoutError):
             return None
         else:
             return None
-    return None
+    said = f"{run.target} is connected to, and answered none of {DEAF_AFTER} requests: {unanswered[-1]}"
+    return failed(said, *(each.asked for each in unanswered))
 
 
 async def _asked(name: str, run: Run) -> Result:

@@ -37,7 +37,7 @@ class GateRun(NamedTuple):
 
 def watched_name(url: str, targets: Iterable[Target]) -> str:
     """Of the first target with this URL; "" for what the agent does not watch."""
-    return next((each.name for each in targets if each.url == url.rstrip("/")), "")
+    return next((each.name for each in targets if each.url == url), "")
 
 
 _COLUMNS = [gate_runs.c[name] for name in GateRun._fields]

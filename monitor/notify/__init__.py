@@ -26,7 +26,7 @@ class Notifier(Protocol):
 
 class Configured(Notifier, Protocol):
     """`takes`, a frozen dataclass, has the keys of this kind in monitor.yml beside those that all kinds have;
-    `config.options` is one of it."""
+    `config.options` is one of it. A kind that takes few messages at a time says so as `at_once`."""
 
     takes: ClassVar[type[Any]]
 

@@ -52,6 +52,8 @@ class Email:
     """4xx and no answer are tried again, 5xx (a refused password or address) is permanent."""
 
     takes: ClassVar[type[Any]] = EmailOptions
+    at_once: ClassVar[int] = 3
+    """Mail servers take as few connections of one client as that, and turn others away."""
 
     def __init__(self, config: NotifierConfig) -> None:
         self._options: EmailOptions = config.options

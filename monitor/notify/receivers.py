@@ -9,14 +9,9 @@ from monitor.config import NotifierConfig
 from monitor.filewatch import Digests
 from monitor.notify import NOTIFIERS, Notifier
 from monitor.notify.alertmanager import Alertmanager
-from monitor.notify.email import Email
 from monitor.notify.log import Log
-from monitor.notify.slack import Slack
 
 AT_ONCE = 100
-FEW: Mapping[type[Notifier], int] = {Email: 3, Slack: 1}
-"""Mail servers take as few connections of one client as that, and turn others away; a channel of Slack takes
-a message a second (docs.slack.dev/apis/web-api/rate-limits). Turned away, messages would wait for minutes."""
 
 
 class Receiver:
@@ -55,8 +50,7 @@ def reaches_people(notifier: Notifier | None) -> bool:
 
 def at_once(notifier: Notifier | None) -> int:
     """How many messages it is given at a time."""
-    made = _behind(notifier)
-    return FEW.get(type(made), AT_ONCE) if made else AT_ONCE
+    return getattr(_behind(notifier), "at_once", AT_ONCE)
 
 
 def _behind(notifier: Notifier | None) -> Notifier | None:

@@ -34,6 +34,8 @@ class Slack:
     """429 and 5xx are tried again; a webhook or channel that is gone (403, 404, 410) is permanent."""
 
     takes: ClassVar[type[Any]] = SlackOptions
+    at_once: ClassVar[int] = 1
+    """A channel takes a message a second (https://docs.slack.dev/apis/web-api/rate-limits)."""
 
     def __init__(self, config: NotifierConfig) -> None:
         self._options: SlackOptions = config.options

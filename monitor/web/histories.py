@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.alerting import Alert
-from monitor.config import Target
 from monitor.gate.runs import GateRun
 from monitor.history import Bar, Deploy, Failure, Incident, Point
 from monitor.web.page import Page, Snapshot
@@ -69,7 +68,7 @@ async def of_target(page: Page, snapshot: Snapshot, name: str, wanted: Range) ->
         "incidents": past.incidents(now - LONG, now, name),
         "deploys": past.deploys(now - LONG, now, name),
         "failures": past.failures(name, MOST_FAILURES),
-        "gates": past.gates(now - LONG, now, _urls(watched.target) if watched else ()),
+        "gates": past.gates(now - LONG, now, (watched.target.url,) if watched else ()),
     }
     charted = {(name, each.objective.name): wanted for each in watched.readings} if watched else {}
     for place in charted:
@@ -89,11 +88,6 @@ async def of_public(page: Page, snapshot: Snapshot) -> Gathered:
         for each in snapshot.watched
     }
     return _sorted(await page.past.answers(asked), wanted, {})
-
-
-def _urls(target: Target) -> tuple[str, ...]:
-    """As a run may have been told it."""
-    return target.url, f"{target.url}/"
 
 
 def _around(alert: Alert, now: float) -> Range:

@@ -126,7 +126,7 @@ async def test_the_page_shows_them(made: World, monkeypatch: pytest.MonkeyPatch)
     change(cycle, replace(cycle.config, targets=tuple(targets)), cycle.objectives)
     unknown = replace(GOOD, target=HOSTILE, results=(), began=NOW - 300, ended=NOW - 200)
     canary = replace(GOOD, target="https://canary.example.com", began=NOW - 200, ended=NOW - 100)
-    for each in (replace(EVERYTHING, target="https://db.example.com/", began=NOW - 90), canary, unknown):
+    for each in (replace(EVERYTHING, target="https://db.example.com", began=NOW - 90), canary, unknown):
         runs.add(made.history.engine, each)
     start = (await browser(made).get("/")).text
     assert "Release gate within 7 days" in start
@@ -146,7 +146,7 @@ async def test_the_page_shows_them(made: World, monkeypatch: pytest.MonkeyPatch)
 
 async def test_what_nobody_knows_is_no_number(made: World) -> None:
     url = made.page.config.targets[0].url
-    runs.add(made.history.engine, replace(GOOD, target=f"{url}/", results=(), began=NOW - 300))
+    runs.add(made.history.engine, replace(GOOD, target=url, results=(), began=NOW - 300))
     hook = hooked(made, LEAVES)
     await hook.look()
     metrics = generate_latest(made.page.metrics.registry).decode()
