@@ -32,6 +32,17 @@ def limits_of(objectives: Objectives, name: str) -> tuple[Step, ...]:
     return limits(objectives, objective) if objective else PLAIN
 
 
+def reach_of(objectives: Objectives, name: str) -> float:
+    """How far the axis goes at least, so that the threshold is in sight and not at its bottom."""
+    objective = named(objectives, name)
+    return _reach(objective) if objective else 1.0
+
+
+def _reach(objective: Objective) -> float:
+    breach = objective.breach
+    return 1.0 if breach.unit == "ratio" else HEADROOM * breach.value or 1.0
+
+
 def values(objective: Objective) -> tuple[Query, Query]:
     """Nothing while UNKNOWN: one of three requests is 33 % and says nothing."""
     return (
@@ -68,9 +79,8 @@ def panel(objectives: Objectives, objective: Objective) -> Json:
 def _line(objectives: Objectives, objective: Objective) -> Json:
     """The threshold is always in sight, however far below it the values are."""
     breach = objective.breach
-    reach = 1.0 if breach.unit == "ratio" else HEADROOM * breach.value or 1.0
     bounded = breach.unit == "ratio" and not isinstance(objective.sli, Utilisation | Busy)
-    custom: Json = {} if bounded else {"axisSoftMax": reach}
+    custom: Json = {} if bounded else {"axisSoftMax": _reach(objective)}
     return lines(
         objective.title,
         description(objective),

@@ -122,6 +122,7 @@ def _in_a_row(objectives: Objectives) -> Json:
         Query(f"max by (target, check) (probe_consecutive_failures{{{WHERE}}})", EACH),
         limits=judged.limits_of(objectives, "target-down"),
         shade=NEUTRAL,
+        axisSoftMax=judged.reach_of(objectives, "target-down"),
     )
 
 
