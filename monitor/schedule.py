@@ -135,12 +135,15 @@ class Schedule:
 
         A coroutine function, because APScheduler runs all others in threads.
         """
+        watched = [found for each in slot if (found := self._watched(each)) and found.interval == interval]
+        if not watched:  # The slot was given up after APScheduler had begun its turn.
+            return
         now = self._clock()
         turn = math.floor((now - origin) / interval)
         due = origin + turn * interval
         skipped = turn - self._turns.get((interval, origin), turn - 1) - 1
         self._turns[interval, origin] = turn
-        for target in filter(None, map(self._watched, slot)):
+        for target in watched:
             if target.name in self._again:
                 self._owed.add(target.name)
                 continue

@@ -199,6 +199,16 @@ async def test_targets_that_stay_keep_their_turns_however_often_others_come_and_
         assert all(later - earlier > interval / 2 for earlier, later in pairwise(times)), each.name
 
 
+@pytest.mark.parametrize("instead", [[], [replace(API, interval=60.0)]], ids=["gone", "another interval"])
+async def test_a_turn_that_comes_after_its_slot_was_given_up_is_none(instead: list[Target]) -> None:
+    """APScheduler begins a turn as a task, and a reload may come before it."""
+    watch = Watch()
+    watch.schedule._targets = {each.name: each for each in instead}
+    await watch.fire(1000.0)
+    assert not watch.ran
+    assert not watch.schedule._turns
+
+
 async def test_who_is_new_waits_for_the_slot_of_its_name() -> None:
     ran: dict[str, float] = {}
     interval = 0.5
