@@ -27,6 +27,7 @@ _SECONDS = {
     "d": Decimal(86400),
     "w": Decimal(604800),
 }
+_SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 _NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
 _DURATION = re.compile(rf"(?:{_NUMBER}(?:ms|[smhdw]))+")
 _DURATION_PART = re.compile(rf"({_NUMBER})(ms|[smhdw])")
@@ -187,6 +188,13 @@ def format_duration(seconds: float) -> str:
     if not math.isfinite(seconds):
         return format_value(seconds, "seconds")
     return _spelt(Decimal(repr(_rounded(seconds, _digits(seconds)))))
+
+
+def format_bytes(count: float) -> str:
+    """`512 B`, `437 MiB`, `1.5 GiB`: in steps of 1024, as memory and its limits are counted."""
+    power = min(len(_SIZES) - 1, max(0, int(math.log2(count) // 10))) if count >= 1 else 0
+    size = count / 1024**power
+    return f"{_plain(Decimal(repr(_rounded(size, _digits(size)))))} {_SIZES[power]}"
 
 
 def _digits(value: float) -> int:

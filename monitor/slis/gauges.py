@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from monitor.expressions import BY, Part, Promql, aggregated, number, over, ranged, summed
 from monitor.promql import max_over_time, quantile_over_time
-from monitor.quantity import Share
+from monitor.quantity import Share, format_bytes
 from monitor.selector import Selector, SelectorField
 from monitor.series import TargetSeries
 from monitor.slis.base import ABSENT, Measurement, in_window, rank, value_or_none
@@ -89,7 +90,14 @@ class Utilisation:
             return ABSENT
         most_used, most_there = sum(map(max_over_time, used)), sum(map(max_over_time, capacity))
         value = value_or_none(most_used / most_there) if most_there else None
-        return Measurement(value, sum(map(len, used)), f"{most_used:,.0f} of {most_there:,.0f}")
+        return Measurement(
+            value, sum(map(len, used)), f"{self._shown(most_used)} of {self._shown(most_there)}"
+        )
+
+    def _shown(self, amount: float) -> str:
+        """Prometheus' names end with the unit: https://prometheus.io/docs/practices/naming/"""
+        of_bytes = self.used.name.endswith("_bytes") and math.isfinite(amount)
+        return format_bytes(amount) if of_bytes else f"{amount:,.0f}"
 
     def promql(self, window: float, part: Part) -> Promql:
         used = part("used", summed("max_over_time", self.used, window))

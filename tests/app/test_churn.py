@@ -35,7 +35,7 @@ from tests.conftest import StartServer as StartConfigured
 from tests.servers import Process, free_port, wait_until
 
 # CHURN_SECONDS=120 pytest tests/app/test_churn.py
-SECONDS = float(os.environ.get("CHURN_SECONDS", "20"))
+SECONDS = float(os.environ.get("CHURN_SECONDS", "12"))
 WORKERS, CLIENTS = 4, 6
 RECYCLED_AFTER = 60
 """Requests, and up to as many again: not all workers at once."""

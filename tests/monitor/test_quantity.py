@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from monitor.quantity import (
     Unit,
+    format_bytes,
     format_duration,
     format_value,
     parse_duration,
@@ -166,6 +167,22 @@ def test_a_warning_comes_before_its_breach(warn: str, breach: str, milder: bool)
 )
 def test_values_for_people(value: float, unit: Unit, text: str) -> None:
     assert format_value(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (458_293_248, "437 MiB"),
+        (1_610_612_736, "1.5 GiB"),
+        (1_073_741_823, "1024 MiB"),
+        (5 * 1024**5, "5120 TiB"),
+    ],
+)
+def test_bytes_in_steps_of_1024(count: int, text: str) -> None:
+    assert format_bytes(count) == text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from exporters.sample import Sample, labels
-from monitor.selector import parse_selector
+from monitor.selector import Selector, parse_selector
 from monitor.series import TargetSeries
 from monitor.slis import (
     ABSENT,
@@ -159,6 +159,14 @@ def test_utilisation_is_the_highest_use_over_what_there_was() -> None:
     scraped(10.0, 10.0, 10.0, name="n", into=target, worker="b")
     measured = Utilisation(M, N).measure(target, 60.0, 20.0)
     assert (measured.value, measured.basis) == (0.5, "10 of 20")
+
+
+def test_utilisation_of_bytes_is_told_in_units_that_people_read() -> None:
+    used, limit = Selector("m_bytes"), Selector("n_bytes")
+    target = TargetSeries({used.name: 1e6, limit.name: 1e6})
+    target.remember(0.0, [Sample(used.name, (), 458_293_248.0), Sample(limit.name, (), 536_870_912.0)])
+    measured = Utilisation(used, limit).measure(target, 60.0, 10.0)
+    assert measured.basis == "437 MiB of 512 MiB"
 
 
 @pytest.mark.parametrize("capacity", [(), (0.0, 0.0)])

@@ -28,10 +28,12 @@ from monitor.metrics import AgentMetrics
 from monitor.notify.journal import settle, unsent
 from monitor.objectives import Objective, Objectives, load_objectives
 from monitor.probes import THROTTLED, Outcome
+from monitor.quantity import format_duration
 from monitor.quiet import Quiet
 from monitor.quietstore import QuietStore
 from monitor.resources import resource
 from monitor.series import Memory
+from monitor.slis.probes import BurnRate
 from monitor.storecalls import StoreCalls
 from monitor.web import Page
 from monitor.web.past import Past
@@ -57,6 +59,21 @@ GOOD = {
     "memory-usage": 0.52,
     "failed-logins": 1.5,
     "availability": 0.99981,
+    "scale-out-latency": 0.412,
+    "scale-out-cpu": 0.31,
+    "autoscale-cpu": 0.28,
+    "scale-out-queue": 4.0,
+}
+BASES = {
+    "health-latency": "median of 10 samples",
+    "latency-p95": "p95 of 904 requests",
+    "scale-out-latency": "p95 of 904 requests",
+    "memory-usage": "266 MiB of 512 MiB",
+    "failed-logins": "15 events",
+    "zero-storage": "0 since the target started, seen",
+    "availability": "86,384 probes",
+    "scale-out-cpu": "0.31 of 1",
+    "autoscale-cpu": "0.28 of 1",
 }
 HOSTILE = '<script>alert("x")</script>\x1b[31mred\x1b[0m\u202e & "quoted" \x00 ' + "A" * 10_000
 
@@ -161,8 +178,19 @@ def reading(objective: Objective, name: str, value: float | None, at: float, why
         said = why or "too little to judge: 3 requests in the last 5 min, at least 20 needed"
         return Reading(objective, name, at, Verdict.UNKNOWN, None, said, blind="brought" in said)
     verdict = Verdict.BREACH if objective.breach.broken_by(value) else Verdict.OK
-    said = why or "64 of 904 requests in the last 5 min"
+    said = why or f"{_basis(objective, value)} in the last {format_duration(objective.window)}"
     return Reading(objective, name, at, verdict, value, said)
+
+
+def _basis(objective: Objective, value: float) -> str:
+    """What such a value rests on, as the SLIs of the shipped objectives say it."""
+    if isinstance(objective.sli, BurnRate):
+        return f"{value * 4:.0f} of 120 probes failed"
+    if objective.name == "error-rate":
+        return f"{value * 904:.0f} of 904 requests"
+    if objective.name == "pool-usage":
+        return f"{value * 50:.0f} of 50"
+    return BASES.get(objective.name, "newest value")
 
 
 def alert(
@@ -218,10 +246,8 @@ def incident(folder: Path, web: WebConfig | None = None) -> World:
     stand(
         made,
         alert("error-rate", "api", "7.08 %"),
-        alert("latency-p95", "api", "4.31 s", ago=900, why="904 requests in the last 5 min"),
-        alert(
-            "pool-usage", "db", "96 %", state=State.PENDING, ago=120, why="48 of 50 in use in the last 1 min"
-        ),
+        alert("latency-p95", "api", "4.31 s", ago=900, why="p95 of 904 requests in the last 5 min"),
+        alert("pool-usage", "db", "96 %", state=State.PENDING, ago=120, why="48 of 50 in the last 1 min"),
     )
     return made
 
@@ -343,12 +369,17 @@ def heard(made: World) -> None:
     cycle.dispatch.restore(told, [], made.now)
     cycle.facts.deploys.restore(stored(made.history.engine), made.now)
     for name, condition in cycle.conditions.items():
-        good = [
-            reading(each.objective, name, GOOD.get(each.objective.name, 0.0), NOW - 1500)
-            for each in condition.readings
-        ]
-        cycle.facts.observe(name, condition.outcomes.values(), good, NOW - 1500)
+        _well_until_it_broke(made, name)
         cycle.facts.observe(name, condition.outcomes.values(), condition.readings, NOW - 4)
+
+
+def _well_until_it_broke(made: World, name: str) -> None:
+    condition = made.page.cycle.conditions[name]
+    began = {each.key.name: each.since for each in made.page.cycle.alerting.of(name)}
+    for each in condition.readings:
+        at = began.get(each.objective.name, NOW) - 20
+        good = reading(each.objective, name, GOOD.get(each.objective.name, 0.0), at)
+        made.page.cycle.facts.observe(name, condition.outcomes.values(), [good], at)
 
 
 def told_story(folder: Path) -> World:
@@ -360,10 +391,15 @@ def told_story(folder: Path) -> World:
     lived(made, "worker", born=0.3)
     happened(made, alert("error-rate", "api", "7.08 %"), ago=1440, lasted=1e9)
     happened(
-        made, alert("latency-p95", "api", "4.31 s", why="904 requests in the last 5 min"), ago=900, lasted=1e9
+        made,
+        alert("latency-p95", "api", "4.31 s", why="p95 of 904 requests in the last 5 min"),
+        ago=900,
+        lasted=1e9,
     )
     happened(made, alert("target-down", "api", "3", why="connect: refused"), ago=30 * 3600, lasted=1800)
-    happened(made, alert("pool-usage", "db", "91 %", why="46 of 50 in use"), ago=3 * 86_400, lasted=2700)
+    happened(
+        made, alert("pool-usage", "db", "91 %", why="46 of 50 in the last 1 min"), ago=3 * 86_400, lasted=2700
+    )
     deployed(made, "api", "2.8.0", "2.7.3", 100)
     deployed(made, "api", "2.8.1", "2.8.0", 0.6)
     gated(made, "https://canary.example.com", replace(GATE_PASSED, profile="canary"), 1.2)
