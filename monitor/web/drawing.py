@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from monitor.web.forms import Forms
 from monitor.web.page import Page
 from monitor.web.threads import CrowdedError, Threads
-from monitor.web.words import plain, tied
+from monitor.web.words import plain, tied, timed
 
 Content = Callable[[], dict[str, Any]]
 """What a template is given, made in the thread."""
@@ -32,6 +32,7 @@ _templates = Environment(
 )
 _templates.filters["plain"] = plain
 _templates.filters["tied"] = tied
+_templates.filters["timed"] = timed
 
 
 class Drawing:

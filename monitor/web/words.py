@@ -12,6 +12,7 @@ from monitor.quantity import format_duration
 
 LONGEST = 300
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h|d|[KMGT]?i?B)(?!\w))| (?=ago\b)")
+_MOMENT = re.compile(r"(?:(\d{4}-\d\d-\d\d) )?((?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?) UTC")
 _TURNS_TEXT_ROUND = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -78,6 +79,24 @@ def _utc(at: float) -> datetime:
         return datetime.fromtimestamp(at, UTC)
     except (OverflowError, ValueError, OSError):
         return datetime.fromtimestamp(0, UTC)
+
+
+def timed(text: str, now: float) -> list[str | Moment]:
+    """A sentence with its times, of today or with a date, apart: page.js puts in the reader's own."""
+    pieces: list[str | Moment] = []
+    end = 0
+    for found in _MOMENT.finditer(text):
+        if (at := _read(found[1] or f"{_utc(now):%Y-%m-%d}", found[2])) is not None:
+            pieces += [text[end : found.start()], Moment(at, now)]
+            end = found.end()
+    return [*pieces, text[end:]]
+
+
+def _read(day: str, time: str) -> float | None:
+    try:
+        return datetime.fromisoformat(f"{day}T{time}+00:00").timestamp()
+    except ValueError:
+        return None
 
 
 def roughly(seconds: float) -> str:

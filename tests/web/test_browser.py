@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -13,7 +14,19 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from monitor.alerting import Key
-from tests.web.scenes import NOW, PASSWORD, SCENES, World, alert, happened, incident, lived, measured, stand
+from tests.web.scenes import (
+    NOW,
+    PASSWORD,
+    SCENES,
+    World,
+    alert,
+    happened,
+    incident,
+    lived,
+    measured,
+    reading,
+    stand,
+)
 from tests.web.serving import served
 from tests.web.troubles import TROUBLES
 
@@ -137,10 +150,14 @@ def test_nothing_is_unreadable_or_without_a_name(
 
 
 def test_times_are_the_readers_own_with_utc_at_hand(story: World, opened: Open) -> None:
+    rate = story.page.cycle.objectives.by_name("error-rate")
+    story.page.cycle.facts.observe("api", [], [reading(rate, "api", 0.0007, NOW - 1460)], NOW - 1460)
     with served(story.page) as url:
         page = opened()
         page.goto(url)
         assert page.inner_text("#headline time").endswith("04:05 (03:05 UTC)")
+        facts = page.inner_text("#alert-error-rate-api-metrics dl").replace("\xa0", " ")
+        assert re.search(r"0.07 % at (Nov 27 )?03:40 \(02:40 UTC\), 24 min 20 s ago", facts)
         assert "Europe/Zurich" in page.inner_text("footer")
 
 

@@ -11,7 +11,7 @@ import pytest
 from monitor.web import create_web
 from monitor.web.standing import Standing
 from monitor.web.view import overview
-from monitor.web.words import Moment, plain, roughly, tied
+from monitor.web.words import Moment, plain, roughly, tied, timed
 from tests.web.scenes import (
     HOSTILE,
     NOW,
@@ -186,3 +186,17 @@ def test_times() -> None:
     assert Moment(NOW - 86_400, NOW).utc == "26 Nov 03:05"
     assert (Moment(NOW - 60, NOW).ago, Moment(NOW + 60, NOW).ago) == ("1 min ago", "in 1 min")
     assert Moment(1e20, NOW).utc == "01 Jan 00:00"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "pieces"),
+    [
+        ("41 ms at 02:40:40 UTC, 24 min ago", ["41 ms at ", Moment(NOW - 1460, NOW), ", 24 min ago"]),
+        ("since 2026-11-26 03:05:00 UTC", ["since ", Moment(NOW - 86_400, NOW), ""]),
+        ("03:05 UTC to 03:05 UTC", ["", Moment(NOW, NOW), " to ", Moment(NOW, NOW), ""]),
+        ("from 2026-02-30 03:05 UTC, 25:00 UTC or 03:05", ["from 2026-02-30 03:05 UTC, 25:00 UTC or 03:05"]),
+        ("", [""]),
+    ],
+)
+def test_times_in_a_sentence(sentence: str, pieces: list[str | Moment]) -> None:
+    assert timed(sentence, NOW) == pieces
