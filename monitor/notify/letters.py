@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from monitor.history import Message
+from monitor.notify.missed import BEGINS
+from monitor.notify.page import parse_page
 
 Fate = Literal["waiting", "delivered", "dead"]
 Place = tuple[str, str]
@@ -38,6 +40,11 @@ class Letter:
     state: Fate = "waiting"
     ended_at: float | None = None
     error: str = ""
+    wakes: bool = field(init=False)
+    """It begins a page, which goes out before all that can wait."""
+
+    def __post_init__(self) -> None:
+        self.wakes = _wakes(self.message)
 
     @classmethod
     def new(cls, message: Message, at: float, *, released: bool) -> Letter:
@@ -60,6 +67,14 @@ class Letter:
 
     def given_up(self, now: float, error: str) -> None:
         self.attempts, self.state, self.ended_at, self.error = self.attempts + 1, "dead", now, error
+
+
+def _wakes(message: Message) -> bool:
+    try:
+        page = parse_page(message.body)
+    except ValueError:
+        return False
+    return page.severity == "page" and page.kind in BEGINS
 
 
 class Letters:

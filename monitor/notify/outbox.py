@@ -1,4 +1,4 @@
-"""Sends what must be sent: at least once, in order for each alert, until delivered or given up.
+"""Sends what must be sent: at least once, in order for each alert, pages first, until delivered or given up.
 
 Every message is here from the cycle that made it until its fate is written down. It is sent once the
 transaction is through that stored it with its transition (monitor/recorder.py). A store that refuses, or says
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
+import heapq
 import logging
 import math
 import random
@@ -139,7 +139,8 @@ class Outbox:
         self._held = {each: until for each, until in self._held.items() if now < until <= now + LONGEST_HELD}
         for notifier in [] if self._finishing else self.waited_for() - self._busy - self._held.keys():
             due = (each for each in self._letters.first(notifier) if self._due(each, now))
-            if batch := list(itertools.islice(due, at_once(self._notifiers.get(notifier)))):
+            room = at_once(self._notifiers.get(notifier))
+            if batch := heapq.nsmallest(room, due, key=lambda letter: not letter.wakes):
                 self._busy.add(notifier)
                 sending.create_task(self._send_batch(notifier, batch), name=f"batch for {notifier}")
 

@@ -7,26 +7,34 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from monitor.conversations import Kind
 from monitor.history import Entry, History, Message, outbox
 from monitor.metrics import AgentMetrics
 from monitor.notify import Notifier
 from monitor.notify import outbox as sending
 from monitor.notify.delivery import seconds_asked
+from monitor.notify.facts import Facts
 from monitor.notify.journal import unsent
 from monitor.notify.letters import Letter
+from monitor.notify.message import page_json
 from monitor.notify.outbox import LONGEST_ASKED_FOR, LONGEST_HELD, LONGEST_RETRY, Outbox, pause
 from monitor.notify.receivers import AT_ONCE, at_once
 from monitor.notify.receivers import Receiver as Made
 from monitor.notify.webhook import Webhook
-from tests.monitor.making import notifier, notifier_of, recorder_of
+from tests.monitor.making import FIRING, RESOLVED, notifier, notifier_of, recorder_of
 from tests.servers import eventually, free_port
+
+
+def body(severity: str, kind: Kind) -> str:
+    alert = replace(RESOLVED if kind is Kind.RESOLVED else FIRING, severity=severity)
+    return page_json("on-call", kind, alert, "key", Facts(at=200.0))
 
 
 class Post(NamedTuple):
@@ -225,6 +233,26 @@ def test_mail_servers_and_slack_are_given_few_at_a_time() -> None:
     assert at_once(Made(notifier_of("slack", url=url), {})) == 1
     assert at_once(Made(notifier("on-call", url=url), {})) == AT_ONCE
     assert at_once(None) == AT_ONCE
+
+
+async def test_pages_that_begin_go_before_all_that_can_wait(
+    office: PostOffice, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.notify.outbox.at_once", lambda _: 1)
+    told = [
+        ("first ticket", body("ticket", Kind.FIRING)),
+        ("old page", body("page", Kind.RESOLVED)),
+        ("second ticket", body("ticket", Kind.FIRING)),
+        ("page", body("page", Kind.FIRING)),
+        ("flapping page", body("page", Kind.FLAPPING)),
+        ("page", body("page", Kind.RESOLVED)),
+    ]
+    for key, said in told:
+        office.put(said, key=key)
+    office.outbox = office.reopened()
+    for _ in told:
+        await office.outbox.send_due()
+    assert receiver.bodies == [told[number][1] for number in (3, 4, 0, 1, 2, 5)]
 
 
 async def test_a_retry_after_that_is_no_number_of_seconds_gets_our_own_pause(
