@@ -175,4 +175,6 @@ def _seconds(rfc3339: str) -> float:
 
 def one_line(text: object) -> str:
     """Line breaks and control characters become spaces: they could forge headers or lines of ours."""
-    return "".join(char if char.isprintable() else " " for char in str(text)).strip()
+    said = str(text)
+    shown = said if said.isprintable() else "".join(char if char.isprintable() else " " for char in said)
+    return shown.strip()
