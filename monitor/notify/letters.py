@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from monitor.history import Message
-from monitor.notify.missed import BEGINS
-from monitor.notify.page import parse_page
+from monitor.notify.missed import wakes
 
 Fate = Literal["waiting", "delivered", "dead"]
 Place = tuple[str, str]
@@ -44,7 +43,7 @@ class Letter:
     """It begins a page, which goes out before all that can wait."""
 
     def __post_init__(self) -> None:
-        self.wakes = _wakes(self.message)
+        self.wakes = wakes(self.message)
 
     @classmethod
     def new(cls, message: Message, at: float, *, released: bool) -> Letter:
@@ -67,14 +66,6 @@ class Letter:
 
     def given_up(self, now: float, error: str) -> None:
         self.attempts, self.state, self.ended_at, self.error = self.attempts + 1, "dead", now, error
-
-
-def _wakes(message: Message) -> bool:
-    try:
-        page = parse_page(message.body)
-    except ValueError:
-        return False
-    return page.severity == "page" and page.kind in BEGINS
 
 
 class Letters:

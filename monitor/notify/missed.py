@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from monitor.conversations import Kind
 from monitor.history import Message
-from monitor.notify.page import parse_page
+from monitor.notify.page import PageContent, parse_page
 
 BEGINS = (Kind.FIRING, Kind.FLAPPING, Kind.ESCALATION)
 FOLLOWS = (Kind.RESOLVED, Kind.ACKNOWLEDGED)
@@ -38,12 +38,23 @@ class Missed:
         return _place(message) in self._missed and kind(message) in FOLLOWS
 
 
+def wakes(message: Message) -> bool:
+    """Whether it begins a page."""
+    page = _page(message)
+    return page is not None and page.severity == "page" and page.kind in BEGINS
+
+
 def kind(message: Message) -> str:
     """ "" where the body doesn't say."""
+    page = _page(message)
+    return page.kind if page else ""
+
+
+def _page(message: Message) -> PageContent | None:
     try:
-        return parse_page(message.body).kind
+        return parse_page(message.body)
     except ValueError:
-        return ""
+        return None
 
 
 def _place(message: Message) -> tuple[str, str]:
