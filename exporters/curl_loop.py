@@ -28,7 +28,8 @@ _STALL = 0.05
 class Transfer:
     """One request in flight: its last header line (or all of them) and its body so far, and how it ended:
     `ended` resolves to libcurl's code and message. `timeout` is in seconds; time in which the loop was
-    blocked is given back, up to as much again. `max_body` is in bytes, after decompression."""
+    blocked is given back, up to as much again. `max_body` is in bytes, after decompression; a body that is
+    larger is let go at once."""
 
     def __init__(self, multi: Multi, timeout: float, max_body: int, keep_header: bool = False) -> None:
         # libcurl takes 300 KB of them at most.
@@ -59,7 +60,7 @@ class Transfer:
         if len(self.body) <= self._max_body:
             return len(chunk)
         self.overflowed = True
-        del self.body[self._max_body :]
+        self.body.clear()
         return -1
 
     @property

@@ -108,7 +108,8 @@ class Result:
     is not the target's doing. `retry_after` is in seconds, at most MAX_RETRY_AFTER; a Retry-After of 0
     counts as none. `certificate_expires`, in seconds since the epoch, is the earliest end of the certificates
     that the server sent, trusted or not; None without TLS, or when the handshake did not get that far.
-    `headers`, on request, are those of the last answer, their names in lower case."""
+    `body` is empty when it was too large. `headers`, on request, are those of the last answer, their names in
+    lower case."""
 
     reason: Reason | None
     detail: str

@@ -57,7 +57,7 @@ class ScrapeError(ValueError):
 @dataclass(frozen=True, slots=True)
 class Scrape:
     """`error` says why there are no samples; the result then has a reason, too ("body" for a broken page).
-    The result's body has been read, and is dropped."""
+    The result has no body: it was read, or was not worth reading."""
 
     result: Result
     samples: list[Sample]
@@ -68,7 +68,7 @@ async def scrape(prober: Prober, request: Request, wanted: Callable[[str], bool]
     """Never raises, whatever the target answers. Asks for OpenMetrics, compressed."""
     result = await prober.probe(_page_request(request))
     if not result.success:
-        return Scrape(result, [], result.detail)
+        return Scrape(replace(result, body=b""), [], result.detail)
     try:
         if len(result.body) < _THREAD_FROM:
             samples = _read(result, wanted)

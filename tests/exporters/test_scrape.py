@@ -264,6 +264,7 @@ async def test_each_failure_has_its_reason(
     assert got.result.reason is reason
     assert error in (got.error or "")
     assert got.result.detail == got.error
+    assert got.result.body == b""
 
 
 @pytest.mark.parametrize("ending", [b"# EOF\n", b"# EOF"])
