@@ -97,7 +97,7 @@ MUTANTS: Mapping[str, Mutant] = {
     "Zurich has no summer": _being("monitor.maintenance.instant", _always_winter),
     "a restart forgets what fires": _returning("monitor.alerting.Alerting.restore", None),
     "a restart forgets who was told": _returning("monitor.dispatch.Dispatch.restore", None),
-    "a restart forgets what is to be sent": _returning("monitor.agent.unsent", []),
+    "a restart forgets what is to be sent": _returning("monitor.takeup.unsent", []),
     "a message is tried once": _being("monitor.notify.outbox.GIVE_UP_AFTER", -1.0),
     "Retry-After is ignored": _being("monitor.notify.outbox.pause", partial(_impatient, outbox.pause)),
     "who never heard hears the end": _returning("monitor.notify.missed.Missed.needless", False),

@@ -115,7 +115,7 @@ class Oracle:
     def _heard(self, at: float, late: float) -> float:
         for start, end in sorted(self._deaf):
             if start <= late and end >= at:
-                late = end + RETRIES
+                late = max(late, end + RETRIES)
         return late
 
 

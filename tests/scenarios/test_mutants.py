@@ -60,6 +60,12 @@ def test_each_mutant_has_its_story() -> None:
     assert FOUND_BY.keys() == MUTANTS.keys()
 
 
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_what_it_changes_is_there(mutant: str) -> None:
+    with MUTANTS[mutant]():
+        pass
+
+
 @pytest.mark.parametrize(
     "mutant",
     [pytest.param(each, marks=[] if each in BY_DEFAULT else [pytest.mark.nightly]) for each in FOUND_BY],
