@@ -9,7 +9,7 @@ import math
 import operator
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from exporters.sample import Labels, Sample
@@ -117,11 +117,15 @@ class Series:
 
 
 class TargetSeries:
-    """The series of one target, by name and labels."""
+    """The series of one target, by name and labels.
+
+    An objective asks for the same ones at each cycle: what a selector found holds until series come or go.
+    """
 
     def __init__(self, retention: Mapping[str, float]) -> None:
         self._retention = retention
         self._by_name: dict[str, dict[Labels, Series]] = {name: {} for name in retention}
+        self._found: dict[Selector, list[Series]] = {}
         self.refused = 0
 
     def remember(self, at: float, samples: Iterable[Sample]) -> None:
@@ -146,12 +150,14 @@ class TargetSeries:
                 self.refused += 1
                 return None
             series = kept[labels] = Series(labels, self._retention[name])
+            self._found.clear()
         return series
 
     def configure(self, retention: Mapping[str, float]) -> None:
         """What is not to be remembered any more is gone; what is to be from now on begins empty."""
         self._retention = retention
         self._by_name = {name: self._by_name.get(name, {}) for name in retention}
+        self._found.clear()
         for name, kept in self._by_name.items():
             for series in kept.values():
                 series.retention = retention[name]
@@ -160,11 +166,14 @@ class TargetSeries:
         for kept in self._by_name.values():
             for labels in [labels for labels in kept if ("check", check) in labels]:
                 del kept[labels]
+        self._found.clear()
 
-    def select(self, selector: Selector) -> Iterator[Series]:
-        for series in self._by_name.get(selector.name, {}).values():
-            if selector.accepts(series.labels):
-                yield series
+    def select(self, selector: Selector) -> Sequence[Series]:
+        found = self._found.get(selector)
+        if found is None:
+            of_its_name = self._by_name.get(selector.name, {}).values()
+            found = self._found[selector] = [each for each in of_its_name if selector.accepts(each.labels)]
+        return found
 
     def forget_after(self, at: float) -> None:
         for kept in self._by_name.values():
@@ -172,6 +181,7 @@ class TargetSeries:
                 series.forget_after(at)
                 if not len(series):
                     del kept[key]
+        self._found.clear()
 
     def forget_dead(self, now: float) -> None:
         """Drops series that got nothing for longer than anyone looks back: workers and routes of the past."""
@@ -179,6 +189,7 @@ class TargetSeries:
             horizon = now - self._retention[name]
             for key in [labels for labels, series in kept.items() if series.last_at < horizon]:
                 del kept[key]
+        self._found.clear()
 
     def __len__(self) -> int:
         return sum(map(len, self._by_name.values()))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -70,6 +71,29 @@ def test_select_goes_by_labels() -> None:
     target.remember(1.0, [Sample("m", labels(status=status), 1.0) for status in ("200", "500", "503")])
     found = target.select(parse_selector('m{status=~"5.."}'))
     assert [each.labels["status"] for each in found] == ["500", "503"]
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        pytest.param(
+            lambda kept: kept.remember(3.0, [Sample("up", labels(check="c"), 1.0)]), "abc", id="new"
+        ),
+        pytest.param(lambda kept: kept.restore("up", labels(check="c"), [0.5], [1.0]), "abc", id="restored"),
+        pytest.param(lambda kept: kept.forget_check("a"), "b", id="a check is gone"),
+        pytest.param(lambda kept: kept.forget_after(1.5), "a", id="the clock was set back"),
+        pytest.param(lambda kept: kept.forget_dead(11.5), "b", id="one is of the past"),
+        pytest.param(lambda kept: kept.configure({"down": 10.0}), "", id="not wanted any more"),
+    ],
+)
+def test_a_selector_finds_what_is_there_by_now(change: Callable[[TargetSeries], None], left: str) -> None:
+    kept = TargetSeries({"up": 10.0})
+    for at, check in ((1.0, "a"), (2.0, "b")):
+        kept.remember(at, [Sample("up", labels(check=check), 1.0)])
+    selector = parse_selector("up")
+    assert [each.labels["check"] for each in kept.select(selector)] == ["a", "b"]
+    change(kept)
+    assert [each.labels["check"] for each in kept.select(selector)] == list(left)
 
 
 def test_made_up_label_values_cannot_take_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
